@@ -1,0 +1,91 @@
+//! What a test can make go wrong.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use rand::rngs::SmallRng;
+
+use super::SimDisk;
+
+#[derive(Clone, Debug)]
+pub(super) struct Faults {
+    crash_at: Option<u64>,
+    failing: Failing,
+    stall_ms_max: u64,
+    pub(super) bytes_max: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Failing {
+    No,
+    /// The sync after so many more fails.
+    Once {
+        after: u64,
+    },
+    /// That one and all that follow fail.
+    From {
+        after: u64,
+    },
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { crash_at: None, failing: Failing::No, stall_ms_max: 0, bytes_max: u64::MAX }
+    }
+}
+
+impl Faults {
+    pub(super) fn crash_is_due(&self, calls: u64) -> bool {
+        self.crash_at.is_some_and(|at| at <= calls)
+    }
+
+    /// Counts a sync; true if it is to fail.
+    pub(super) fn sync_fails(&mut self) -> bool {
+        let (now, next) = match self.failing {
+            Failing::No => (false, Failing::No),
+            Failing::Once { after: 0 } => (true, Failing::No),
+            Failing::Once { after } => (false, Failing::Once { after: after - 1 }),
+            Failing::From { after } => (after == 0, Failing::From { after: after.saturating_sub(1) }),
+        };
+        self.failing = next;
+        now
+    }
+
+    pub(super) fn stall(&self, rng: &mut SmallRng) -> Duration {
+        Duration::from_millis(rng.random_range(0..=self.stall_ms_max))
+    }
+
+    pub(super) fn after_reboot(&self) -> Self {
+        Self { stall_ms_max: self.stall_ms_max, bytes_max: self.bytes_max, ..Self::default() }
+    }
+}
+
+impl SimDisk {
+    /// The k-th call of this disk (the first is 1; one that has been means the next) does nothing, nor does any after it.
+    pub fn crash_at(&self, call: u64) {
+        self.inner.state.lock().faults.crash_at = Some(call);
+    }
+
+    /// The n-th sync from now (the next is 1) fails, once. What it was to cover is droppable for ever: later syncs succeed
+    /// and do not make it durable.
+    pub fn fail_sync_after(&self, syncs: u64) {
+        self.inner.state.lock().faults.failing = Failing::Once { after: syncs.saturating_sub(1) };
+    }
+
+    /// The n-th sync from now and all after it fail.
+    pub fn fail_syncs_from(&self, syncs: u64) {
+        self.inner.state.lock().faults.failing = Failing::From { after: syncs.saturating_sub(1) };
+    }
+
+    /// Each awaited sync takes a drawn time of whole milliseconds, up to and with `max`.
+    pub fn stall_sync(&self, max: Duration) {
+        self.inner.state.lock().faults.stall_ms_max = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// The medium's size: a write past it is cut short and refused with `StorageFull`, as is a new name once it is
+    /// reached. Space comes back when a file is cut, or removed and no longer open, or by a larger size; `u64::MAX` is no
+    /// limit.
+    pub fn full_at(&self, bytes: u64) {
+        self.inner.state.lock().faults.bytes_max = bytes;
+    }
+}
