@@ -1,0 +1,226 @@
+//! Appending: a client's batch gets its offset here; a mirror's batch brings it.
+
+use std::io;
+use std::sync::Arc;
+
+use carrick_record::{Batch, ControlKind, Stamped};
+use carrick_sys::Opening;
+use carrick_types::{Generation, LeaderEpoch, Offset, Timestamp};
+
+use super::{Damage, Inner, Partition, Role};
+use crate::page::Page;
+use crate::producers::{ProducerRefusal, Verdict};
+use crate::segment::{Segment, file_name};
+
+/// Where a client's batch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base: Offset,
+    /// The offset after it: what has to be durable before it is acknowledged.
+    pub end: Offset,
+    /// It stood there before.
+    pub duplicate: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("the partition takes no writes: it is {role:?}")]
+    NotWritable { role: Role },
+    /// `known_end`: what has to be durable before the refusal is told.
+    #[error("{refusal}")]
+    Producer { refusal: ProducerRefusal, known_end: Offset },
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    #[error("a sync of the data directory failed ({what}): restart carrickd once the disk is well")]
+    Halted { what: String },
+    #[error("the disk refused the batch")]
+    Disk(#[from] io::Error),
+    #[error("the partition has no offset left for the batch")]
+    Full,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error("a batch at {found} came where the log ends at {end}")]
+    Order { found: Offset, end: Offset },
+    #[error("a batch of epoch {found} came after one of {last}")]
+    EpochBack { found: i32, last: LeaderEpoch },
+    #[error("a batch of generation {found} came to a mirror of generation {generation}")]
+    Generation { found: Generation, generation: Generation },
+}
+
+impl Partition {
+    /// Appends a client's batch, whose checksum was verified, at the log's end. `append_time` re-stamps it as LogAppendTime.
+    pub fn append(
+        &self,
+        batch: &Batch,
+        append_time: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let mut inner = self.lock();
+        self.writable(&inner)?;
+        let Role::Writable { epoch } = inner.role else {
+            return Err(AppendError::NotWritable { role: inner.role });
+        };
+        match inner.producers.check(&batch.header) {
+            Ok(Verdict::Append) => {}
+            Ok(Verdict::Duplicate { base, end, .. }) => return Ok(Appended { base, end, duplicate: true }),
+            Err(refusal) => return Err(AppendError::Producer { refusal, known_end: inner.end }),
+        }
+        let base = inner.end;
+        let length = batch.header.last_offset_delta;
+        if base.get().checked_add(i64::from(length) + 1).is_none() {
+            return Err(AppendError::Full);
+        }
+        let mut stamped = Stamped::verbatim(batch).at(base, epoch);
+        if let Some(time) = append_time {
+            stamped = stamped.with_append_time(time);
+        }
+        self.write(&mut inner, &stamped, None, now)?;
+        Ok(Appended { base, end: inner.end, duplicate: false })
+    }
+
+    /// Appends a source's batch, whose checksum was verified, at its own offset: at the log's end or, past a hole that the
+    /// source has too, above it. `epoch` re-stamps the leader epoch. Returns the log's end.
+    pub fn append_mirrored(
+        &self,
+        batch: &Batch,
+        epoch: Option<LeaderEpoch>,
+        now: Timestamp,
+    ) -> Result<Offset, MirrorError> {
+        let mut inner = self.lock();
+        self.writable(&inner)?;
+        let Role::Mirror { generation } = inner.role else {
+            return Err(AppendError::NotWritable { role: inner.role }.into());
+        };
+        let mut stamped = Stamped::verbatim(batch);
+        if let Some(epoch) = epoch {
+            stamped = stamped.with_epoch(epoch);
+        }
+        let header = &stamped.header;
+        if header.base_offset < inner.end {
+            return Err(MirrorError::Order { found: header.base_offset, end: inner.end });
+        }
+        let epoch = LeaderEpoch::new(header.leader_epoch);
+        match (epoch, inner.epochs.last()) {
+            (None, Some(last)) => {
+                return Err(MirrorError::EpochBack { found: header.leader_epoch, last });
+            }
+            (Some(found), Some(last)) if found < last => {
+                return Err(MirrorError::EpochBack { found: found.get(), last });
+            }
+            _ => {}
+        }
+        if let Some(found) = epoch.map(LeaderEpoch::generation)
+            && found > generation
+        {
+            return Err(MirrorError::Generation { found, generation });
+        }
+        let control = if header.is_control() { ControlKind::of(batch) } else { None };
+        if inner.segments.is_empty() && inner.end == Offset::ZERO {
+            inner.start = header.base_offset;
+            inner.durable = header.base_offset;
+        }
+        self.write(&mut inner, &stamped, control, now)?;
+        Ok(inner.end)
+    }
+
+    /// On a mirror: how far the source's readers may read.
+    pub fn set_source_high(&self, high: Offset) {
+        let mut inner = self.lock();
+        if matches!(inner.role, Role::Mirror { .. }) && inner.source_high.is_none_or(|was| was < high) {
+            inner.source_high = Some(high);
+            self.moved(&mut inner);
+        }
+    }
+
+    /// On an empty mirror: where its source begins.
+    pub fn start_at(&self, start: Offset) {
+        let mut inner = self.lock();
+        if inner.segments.is_empty() && matches!(inner.role, Role::Mirror { .. }) {
+            (inner.start, inner.end, inner.durable) = (start, start, start);
+            self.moved(&mut inner);
+        }
+    }
+
+    fn writable(&self, inner: &Inner) -> Result<(), AppendError> {
+        if let Some(damage) = &inner.damage {
+            return Err(damage.clone().into());
+        }
+        match self.shared.halted() {
+            Some(what) => Err(AppendError::Halted { what }),
+            None => Ok(()),
+        }
+    }
+
+    fn write(
+        &self,
+        inner: &mut Inner,
+        stamped: &Stamped,
+        control: Option<ControlKind>,
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let size = stamped.size() as u64;
+        let limit = self.shared.settings.segment_bytes;
+        let roll = inner.segments.last().is_none_or(|it| !it.is_empty() && it.end + size > limit);
+        if roll {
+            self.begin_segment(inner, stamped.header.base_offset)?;
+        }
+        let Some(active) = inner.segments.last() else {
+            return Err(AppendError::Disk(io::ErrorKind::NotFound.into()));
+        };
+        if let Err(failed) = active.file.write_at(&[&stamped.head, &stamped.body], active.end) {
+            // What was written of it must not be found by a recovery behind a later, shorter batch.
+            if let Err(e) = active.file.set_len(active.end) {
+                let (position, file) = (active.end, file_name(active.base));
+                inner.damage =
+                    Some(self.damage_at(file, position, format!("a failed write was not undone: {e}")));
+            }
+            return Err(failed.into());
+        }
+        let after = inner.digest.plus(stamped);
+        inner.note(&stamped.header, control, after, now);
+        inner.active_dirty = true;
+        self.moved(inner);
+        self.mark_dirty(inner, size);
+        Ok(())
+    }
+
+    pub(crate) fn damage_at(&self, file: String, position: u64, what: String) -> Damage {
+        Damage { topic: self.place.topic, partition: self.place.partition, file, position, what }
+    }
+
+    /// The file is named and stamped before anything is written to it, and durable with the first batch in it.
+    fn begin_segment(&self, inner: &mut Inner, base: Offset) -> io::Result<()> {
+        let disk = &self.shared.sys.disk;
+        let dir = &self.place.dir;
+        let first = inner.segments.is_empty();
+        if first {
+            disk.create_dir_all(dir)?;
+        }
+        let path = dir.join(file_name(base));
+        let file = disk.open(&path, Opening::New)?;
+        if let Err(failed) = file.write_at(&[&self.page(base).encode()], 0) {
+            // A start removes it too: nothing in it was ever told.
+            let _ = disk.remove_file(&path);
+            return Err(failed);
+        }
+        if std::mem::take(&mut inner.active_dirty)
+            && let Some(sealed) = inner.segments.last()
+        {
+            inner.dirty.push(Arc::clone(&sealed.file).as_durable());
+        }
+        let ancestors = if first { 3 } else { 1 };
+        for dir in dir.ancestors().take(ancestors) {
+            inner.dirty.push(disk.dir(dir)?);
+        }
+        inner.segments.push(Segment::new(base, file));
+        Ok(())
+    }
+
+    pub(crate) fn page(&self, base: Offset) -> Page {
+        Page { cluster: self.shared.cluster, topic: self.place.topic, partition: self.place.partition, base }
+    }
+}

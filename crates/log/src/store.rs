@@ -1,0 +1,278 @@
+//! A node's logs, and the one task that makes them durable together.
+//!
+//! Whoever appends marks its partition dirty; the task syncs all that is dirty at once, and while it does, more gathers: a
+//! group commit of the node.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use carrick_sys::{Sys, Task};
+use carrick_types::limits::UNSYNCED_BYTES_MAX;
+use carrick_types::{ClusterId, Offset, Partition as Index, TopicId};
+use futures::{FutureExt as _, select_biased};
+use parking_lot::Mutex;
+use tracing::error;
+
+use crate::partition::{Inner, Partition, Place, Role};
+use crate::wait::{Waiters, Wake};
+
+/// When a record is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it would survive a power cut.
+    #[default]
+    Fsync,
+    /// When it would survive a kill of the process; synced soon after.
+    Os,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    pub durability: Durability,
+    /// A segment that would grow above it is followed by a new one.
+    pub segment_bytes: u64,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { durability: Durability::Fsync, segment_bytes: 1 << 30 }
+    }
+}
+
+/// At durability `os`, what is written is synced after this long, or this many bytes.
+const OS_SYNC_EVERY: Duration = Duration::from_secs(1);
+const OS_SYNC_BYTES: u64 = 16 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("partition {partition} of topic {topic} could not be opened")]
+    Disk { topic: TopicId, partition: Index, source: io::Error },
+    #[error(
+        "partition {partition} of topic {topic} holds batches of epoch {newest}, but the catalog says {role:?}: \
+         the catalog is older than the log, restore the newer one"
+    )]
+    OldCatalog { topic: TopicId, partition: Index, newest: i32, role: Role },
+}
+
+pub(crate) struct Shared {
+    pub sys: Sys,
+    pub cluster: ClusterId,
+    pub settings: LogSettings,
+    root: PathBuf,
+    dirty: Mutex<Vec<Arc<Partition>>>,
+    kick: Wake,
+    unsynced: AtomicU64,
+    room: Mutex<Waiters>,
+    halted: OnceLock<String>,
+}
+
+impl Shared {
+    pub(crate) fn halted(&self) -> Option<String> {
+        self.halted.get().cloned()
+    }
+}
+
+impl Partition {
+    /// With the partition's lock held, after a write.
+    pub(crate) fn mark_dirty(&self, inner: &mut Inner, size: u64) {
+        let was = self.shared.unsynced.fetch_add(size, Ordering::Relaxed);
+        inner.unsynced += size;
+        if !inner.queued
+            && let Some(this) = inner.this.upgrade()
+        {
+            inner.queued = true;
+            self.shared.dirty.lock().push(this);
+        }
+        let soon = self.shared.settings.durability == Durability::Os;
+        if !soon || was == 0 || was + size >= OS_SYNC_BYTES {
+            self.shared.kick.wake();
+        }
+    }
+}
+
+/// The logs of one node.
+pub struct LogStore {
+    shared: Arc<Shared>,
+    partitions: Mutex<BTreeMap<(TopicId, Index), Arc<Partition>>>,
+    _syncer: Task,
+}
+
+impl LogStore {
+    /// Over `root`, which must be there. What was deleted and not yet removed is removed.
+    pub fn open(sys: Sys, root: &Path, cluster: ClusterId, settings: LogSettings) -> io::Result<Self> {
+        let trash = root.join("trash");
+        if sys.disk.exists(&trash) {
+            sys.disk.remove_dir_all(&trash)?;
+        }
+        sys.disk.create_dir_all(&root.join("topics"))?;
+        sys.disk.dir(root)?.make_durable()?;
+        let shared = Arc::new(Shared {
+            sys,
+            cluster,
+            settings,
+            root: root.to_path_buf(),
+            dirty: Mutex::default(),
+            kick: Wake::new(),
+            unsynced: AtomicU64::new(0),
+            room: Mutex::default(),
+            halted: OnceLock::new(),
+        });
+        let syncer = shared.sys.spawn.spawn("log sync", Box::pin(sync_loop(Arc::clone(&shared))));
+        Ok(Self { shared, partitions: Mutex::default(), _syncer: syncer })
+    }
+
+    /// Opens a topic's partitions, reading what they hold; files are made by the first append. `clean` says that nothing can
+    /// be torn. Blocking.
+    pub fn open_topic(
+        &self,
+        topic: TopicId,
+        partitions: u32,
+        role: Role,
+        clean: bool,
+    ) -> Result<(), OpenError> {
+        let now = self.shared.sys.clock.wall();
+        for partition in (0..partitions).map(Index) {
+            if self.partitions.lock().contains_key(&(topic, partition)) {
+                continue;
+            }
+            let dir = self.shared.root.join("topics").join(topic.to_string()).join(partition.to_string());
+            let place = Place { topic, partition, dir };
+            let opened = Partition::new(Arc::clone(&self.shared), place, Inner::new(role));
+            opened.lock().this = Arc::downgrade(&opened);
+            opened.recover(clean, now).map_err(|source| OpenError::Disk { topic, partition, source })?;
+            let newest = opened.last_epoch();
+            if !role.fits(newest) {
+                let newest = newest.map_or(0, |it| it.get());
+                return Err(OpenError::OldCatalog { topic, partition, newest, role });
+            }
+            {
+                let mut inner = opened.lock();
+                if inner.active_dirty {
+                    opened.mark_dirty(&mut inner, 0);
+                }
+            }
+            self.partitions.lock().insert((topic, partition), opened);
+        }
+        Ok(())
+    }
+
+    pub fn partition(&self, topic: TopicId, partition: Index) -> Option<Arc<Partition>> {
+        self.partitions.lock().get(&(topic, partition)).cloned()
+    }
+
+    /// The partitions of a topic that are open, in order.
+    pub fn topic(&self, topic: TopicId) -> Vec<Arc<Partition>> {
+        let partitions = self.partitions.lock();
+        partitions.range((topic, Index(0))..=(topic, Index(u32::MAX))).map(|(_, it)| Arc::clone(it)).collect()
+    }
+
+    /// Takes a topic's logs away: nobody appends to them any more, their files go to the trash and then for good. The caller
+    /// has made its deletion durable before.
+    pub fn remove_topic(&self, topic: TopicId) -> io::Result<()> {
+        for partition in self.topic(topic) {
+            partition.set_role(Role::Gone);
+            self.partitions.lock().remove(&(topic, partition.index()));
+        }
+        let disk = &self.shared.sys.disk;
+        let dir = self.shared.root.join("topics").join(topic.to_string());
+        if !disk.exists(&dir) {
+            return Ok(());
+        }
+        let trash = self.shared.root.join("trash");
+        disk.create_dir_all(&trash)?;
+        let gone = trash.join(topic.to_string());
+        disk.rename(&dir, &gone)?;
+        disk.remove_dir_all(&gone)
+    }
+
+    /// Returns when what is written and not yet durable is below the node's limit.
+    pub async fn room(&self) {
+        let wake = Wake::new();
+        while self.shared.unsynced.load(Ordering::Relaxed) > UNSYNCED_BYTES_MAX && self.halted().is_none() {
+            self.shared.room.lock().register(&wake);
+            if self.shared.unsynced.load(Ordering::Relaxed) > UNSYNCED_BYTES_MAX {
+                wake.woken().await;
+            }
+        }
+    }
+
+    /// Bytes written and not yet durable.
+    pub fn unsynced(&self) -> u64 {
+        self.shared.unsynced.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing is acknowledged any more: a sync failed.
+    pub fn halted(&self) -> Option<String> {
+        self.shared.halted()
+    }
+
+    /// Makes all that was appended before the call durable.
+    pub async fn flush(&self) -> Result<(), crate::WaitError> {
+        let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
+        self.shared.kick.wake();
+        for partition in partitions {
+            if partition.damage().is_some() {
+                continue;
+            }
+            let end = partition.offsets().log_end.at();
+            match partition.durable(end).await {
+                Ok(()) | Err(crate::WaitError::Gone) => {}
+                Err(halted) => return Err(halted),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn durability(&self) -> Durability {
+        self.shared.settings.durability
+    }
+}
+
+async fn sync_loop(shared: Arc<Shared>) {
+    loop {
+        shared.kick.woken().await;
+        if shared.settings.durability == Durability::Os
+            && shared.unsynced.load(Ordering::Relaxed) < OS_SYNC_BYTES
+        {
+            let mut soon = shared.sys.clock.sleep(OS_SYNC_EVERY).fuse();
+            select_biased! {
+                () = shared.kick.woken().fuse() => {}
+                () = soon => {}
+            }
+        }
+        sync_once(&shared).await;
+        if shared.unsynced.load(Ordering::Relaxed) > 0 {
+            shared.kick.wake();
+        }
+    }
+}
+
+async fn sync_once(shared: &Shared) {
+    let partitions = std::mem::take(&mut *shared.dirty.lock());
+    let mut what = Vec::new();
+    let mut synced: Vec<(Arc<Partition>, Offset)> = Vec::with_capacity(partitions.len());
+    let mut bytes = 0;
+    for partition in partitions {
+        let (end, unsynced) = partition.take_dirty(&mut what);
+        bytes += unsynced;
+        synced.push((partition, end));
+    }
+    if shared.halted.get().is_some() {
+        synced.iter().for_each(|(partition, _)| partition.wake_all());
+        return;
+    }
+    match shared.sys.disk.sync(what).await {
+        Ok(()) => synced.iter().for_each(|(partition, end)| partition.set_durable(*end)),
+        Err(failed) => {
+            error!(error = %failed, "a sync failed: nothing more is acknowledged; restart carrickd once the disk is well");
+            let _ = shared.halted.set(failed.to_string());
+            synced.iter().for_each(|(partition, _)| partition.wake_all());
+        }
+    }
+    shared.unsynced.fetch_sub(bytes, Ordering::Relaxed);
+    shared.room.lock().wake_all();
+}
