@@ -1,0 +1,18 @@
+//! Sockets: the accept path, limits, and the Kafka connection loop.
+//!
+//! **Place**: layer 3, over `wire` and `broker`.
+//!
+//! **Guarantees**: a request's length is taken from the node's budget before its bytes are read; answers leave in the order
+//! of their requests; nothing that one connection sends ends the accept loop or another connection.
+//!
+//! **Limits**: `REQUESTS_PER_CONNECTION_MAX` requests under way, `REQUEST_BYTES_MAX` a request, ten minutes of silence, a
+//! minute without progress inside a request or an answer.
+//!
+//! **Absent on purpose**: what requests mean.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "sockets and their tasks live here")]
+
+mod accept;
+mod connection;
+mod frame;
+
+pub use accept::{Bound, Drain, Listener, bind};
