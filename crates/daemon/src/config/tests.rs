@@ -1,0 +1,84 @@
+use super::*;
+
+const GOOD: &str = r#"
+[node]
+data = "/var/lib/carrick"
+durability = "os"
+memory = "64MiB"
+
+[[listener]]
+name = "internal"
+bind = "127.0.0.1:9092"
+
+[[listener]]
+name = "outside"
+bind = "0.0.0.0:9094"
+advertised = "kafka.east.example:9094"
+allow_unauthenticated = true
+
+[kafka]
+num.partitions = 3
+"auto.create.topics.enable" = true
+"#;
+
+#[test]
+fn a_good_file_is_read_whole() {
+    let settings = parse(GOOD).unwrap();
+    assert_eq!(settings.durability, Durability::Os);
+    assert_eq!(settings.memory_bytes, 64 << 20);
+    assert_eq!((settings.broker.num_partitions, settings.broker.auto_create_topics), (3, true));
+    let addresses: Vec<_> =
+        settings.listeners.iter().map(|it| (it.advertised_host.as_str(), it.advertised_port)).collect();
+    assert_eq!(addresses, [("127.0.0.1", 9092), ("kafka.east.example", 9094)]);
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let bad = r#"
+surprise = 1
+[node]
+durability = "maybe"
+memory = "1KB"
+colour = "red"
+[[listener]]
+name = "a"
+bind = "0.0.0.0:9092"
+[[listener]]
+name = "a"
+bind = "nowhere"
+protocol = "telnet"
+[kafka]
+num.partitions = "many"
+x.y = 1
+"#;
+    let faults = parse(bad).unwrap_err();
+    for part in [
+        "surprise: there is no such key",
+        "node.data: is missing",
+        "node.durability = \"maybe\"",
+        "node.memory = \"1KB\"",
+        "node.colour: there is no such key",
+        "listener[0].bind: anyone who reaches this address",
+        "listener[0].advertised: 0.0.0.0 is no address",
+        "listener[1].bind = \"nowhere\"",
+        "listener[1].protocol = \"telnet\"",
+        "kafka.num.partitions",
+        "kafka.x.y: there is no such setting",
+    ] {
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 11, "{faults:#?}");
+}
+
+#[test]
+fn two_listeners_of_one_name_are_refused() {
+    let twice = GOOD.replace("outside", "internal");
+    assert_eq!(parse(&twice).unwrap_err(), ["listener.name: two listeners are named \"internal\""]);
+}
+
+#[test]
+fn sizes_have_units() {
+    let bytes = |text: &str| reader::bytes(&toml::Value::String(text.into()));
+    assert_eq!((bytes("64MiB"), bytes("3 KiB"), bytes("7")), (Some(64 << 20), Some(3072), Some(7)));
+    assert_eq!((bytes("64MB"), bytes("-1"), bytes("99999999999GiB"), bytes("")), (None, None, None, None));
+}

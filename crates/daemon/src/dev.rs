@@ -1,0 +1,65 @@
+//! `carrickd dev`: safe defaults and no file.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use carrick_broker::BrokerSettings;
+use carrick_log::Durability;
+use carrick_serve::Listener;
+use carrick_sys::SyncMode;
+use carrick_types::limits::MIB;
+
+use crate::config::{Faults, Settings};
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Where the node keeps its data; made if it is not there.
+    #[arg(long, default_value = "carrick-data")]
+    data: PathBuf,
+    /// The Kafka listener's port on 127.0.0.1; 0 takes any that is free.
+    #[arg(long, default_value_t = 9092)]
+    kafka_port: u16,
+    /// Acknowledge before records would survive a power cut: faster.
+    #[arg(long)]
+    durability_os: bool,
+    /// A broker setting under Kafka's name.
+    #[arg(long = "kafka", value_name = "KEY=VALUE")]
+    kafka: Vec<String>,
+}
+
+pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
+    let of = "carrickd dev".to_string();
+    let mut lines = Vec::new();
+    let mut table = std::collections::BTreeMap::new();
+    for setting in &arguments.kafka {
+        match setting.split_once('=') {
+            Some((key, value)) => {
+                table.insert(key.to_string(), value.to_string());
+            }
+            None => lines.push(format!("--kafka {setting}: KEY=VALUE is wanted")),
+        }
+    }
+    let broker = BrokerSettings::from_kafka(&table).unwrap_or_else(|bad| {
+        lines.extend(bad.iter().map(ToString::to_string));
+        BrokerSettings::default()
+    });
+    if !lines.is_empty() {
+        return Err(Faults { of, lines });
+    }
+    let kafka = Listener {
+        name: "kafka".into(),
+        bind: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.kafka_port)),
+        advertised_host: Ipv4Addr::LOCALHOST.to_string(),
+        advertised_port: arguments.kafka_port,
+    };
+    Ok(Settings {
+        data: arguments.data.clone(),
+        durability: if arguments.durability_os { Durability::Os } else { Durability::Fsync },
+        sync: SyncMode::Auto,
+        segment_bytes: 1 << 30,
+        memory_bytes: 128 * MIB,
+        listeners: vec![kafka],
+        broker,
+        make_data: true,
+    })
+}

@@ -1,0 +1,131 @@
+//! From settings to a running node, and back to nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use carrick_log::LogSettings;
+use carrick_node::{DataDir, Node, NodeSettings};
+use carrick_serve::Drain;
+use carrick_store::{RocksStore, StoreBudget};
+use carrick_sys::{Disk, RealClock, RealDisk, RealEntropy, RealSpawn, Sys};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Settings;
+
+/// For requests under way, once told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_env("CARRICK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    raise_file_limit();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_name("carrick-data").enable_all().build()?;
+    let ran = runtime.block_on(node(settings));
+    // What still runs holds nothing that was not made durable.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ran
+}
+
+async fn node(settings: Settings) -> anyhow::Result<()> {
+    let data = &settings.data;
+    if settings.make_data {
+        std::fs::create_dir_all(data).with_context(|| format!("{} could not be made", data.display()))?;
+    }
+    let disk = RealDisk::open(data, settings.sync)
+        .with_context(|| format!("the data directory {} could not be opened", data.display()))?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let sys = Sys {
+        clock: Arc::new(RealClock::new()),
+        disk: Arc::clone(&disk),
+        entropy: Arc::new(RealEntropy),
+        spawn: Arc::new(RealSpawn::new(tokio::runtime::Handle::current())),
+    };
+    let mut stop = Stop::new()?;
+    let dir = DataDir::open(&*disk, data)?;
+
+    let mut bound = Vec::new();
+    for listener in settings.listeners {
+        let (name, address) = (listener.name.clone(), listener.bind);
+        bound.push(carrick_serve::bind(listener).await.with_context(|| {
+            format!("listener {name} could not be bound to {address}: is another process there?")
+        })?);
+    }
+    let store = Arc::new(RocksStore::open(&dir.catalog(), StoreBudget::default())?);
+    let node_settings = NodeSettings {
+        log: LogSettings { durability: settings.durability, segment_bytes: settings.segment_bytes },
+        broker: settings.broker,
+        memory_bytes: settings.memory_bytes,
+    };
+    let node = Node::open(&sys, dir, store, node_settings).await?;
+
+    let drain = Drain::default();
+    let mut accepting = Vec::new();
+    for listener in bound {
+        let (host, port) = listener.advertised();
+        println!("kafka {} {host}:{port}", listener.name());
+        let serving = listener.serve(sys.clone(), node.broker.clone(), node.budget.clone(), drain.clone());
+        accepting.push(tokio::spawn(serving));
+    }
+    println!("ready");
+
+    stop.wait().await;
+    info!("stopping: {}s for what is under way", DRAIN_MAX.as_secs());
+    node.broker.close();
+    if !drain.drain(DRAIN_MAX).await {
+        warn!("some requests were not finished in time");
+    }
+    for task in accepting {
+        let _ = task.await;
+    }
+    node.close().await?;
+    Ok(())
+}
+
+/// SIGTERM and SIGINT stop the node; SIGHUP does not.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        loop {
+            futures::select_biased! {
+                _ = futures::FutureExt::fuse(Box::pin(self.terminate.recv())) => return,
+                _ = futures::FutureExt::fuse(Box::pin(self.interrupt.recv())) => return,
+                _ = futures::FutureExt::fuse(Box::pin(self.hangup.recv())) => {
+                    warn!("no setting can be changed while the node runs: restart it");
+                }
+            }
+        }
+    }
+}
+
+/// Each segment, connection and catalog file is a handle.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(e) = setrlimit(Resource::Nofile, raised) {
+            warn!(error = %e, "the limit of open files could not be raised");
+        }
+    }
+}

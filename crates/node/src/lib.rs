@@ -1,0 +1,14 @@
+//! A running site without sockets: opens log, catalog and broker from what it is given of the world.
+//!
+//! **Place**: layer 4. The same function serves `carrickd` and a simulated site.
+//!
+//! **Guarantees**: nothing is served before what an unclean end left was made durable; a newer layout is refused before any
+//! write; a clean end leaves a mark that saves the next start the doubt.
+//!
+//! **Absent on purpose**: sockets, configuration files, signals, RocksDB.
+
+mod data;
+mod node;
+
+pub use data::{DataDir, DataError};
+pub use node::{Node, NodeSettings, OpenError};

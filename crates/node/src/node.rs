@@ -1,0 +1,105 @@
+//! Opening and ending a node.
+
+use std::io;
+use std::sync::Arc;
+
+use carrick_broker::{Broker, BrokerSettings};
+use carrick_catalog::{Catalog, CatalogError, Store};
+use carrick_log::{LogSettings, LogStore, Role, WaitError};
+use carrick_sys::{Budget, Sys};
+use tracing::{error, info, warn};
+
+use crate::data::{DataDir, DataError};
+
+#[derive(Clone, Debug, Default)]
+pub struct NodeSettings {
+    pub log: LogSettings,
+    pub broker: BrokerSettings,
+    /// Bytes that requests and answers under way may hold.
+    pub memory_bytes: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("the catalog could not be opened: {0}")]
+    Catalog(#[from] CatalogError),
+    #[error("the logs could not be opened: {0}")]
+    Logs(#[from] io::Error),
+    #[error(transparent)]
+    Topic(#[from] carrick_log::OpenError),
+    #[error("what the last end left could not be made durable: {0}")]
+    Wait(#[from] WaitError),
+}
+
+/// A running site.
+pub struct Node {
+    pub catalog: Arc<Catalog>,
+    pub logs: Arc<LogStore>,
+    pub broker: Broker,
+    pub budget: Budget,
+    data: DataDir,
+}
+
+impl Node {
+    /// Opens everything that was there and makes it durable; then it may be served.
+    pub async fn open(
+        sys: &Sys,
+        mut data: DataDir,
+        store: Arc<dyn Store>,
+        settings: NodeSettings,
+    ) -> Result<Self, OpenError> {
+        let catalog = Arc::new(Catalog::open(store, &*sys.entropy)?);
+        let cluster = catalog.node().cluster;
+        data.bind(&*sys.disk, cluster)?;
+        let begun = catalog.begin()?;
+        let logs = Arc::new(LogStore::open(sys.clone(), data.path(), cluster, settings.log)?);
+        let topics = catalog.topics();
+        for topic in &topics {
+            let stuck = begun.stuck.iter().find(|(name, _)| *name == topic.name);
+            let role = match stuck {
+                None => Role::Writable { epoch: topic.epoch },
+                Some((_, overflow)) => {
+                    error!(topic = %topic.name, why = %overflow, "the topic takes no writes: copy it to a new one");
+                    Role::Closed
+                }
+            };
+            logs.open_topic(topic.id, topic.partitions, role, !begun.unclean)?;
+        }
+        let known = topics.iter().map(|topic| topic.id.to_string());
+        warn_strays(sys, &data, &known.collect::<Vec<_>>())?;
+        if begun.unclean {
+            logs.flush().await?;
+        }
+        info!(%cluster, node = %catalog.node().node, topics = topics.len(), clean = !begun.unclean, "node open");
+        let budget = Budget::new(settings.memory_bytes);
+        let broker = Broker::new(
+            sys.clone(),
+            Arc::clone(&catalog),
+            Arc::clone(&logs),
+            budget.clone(),
+            settings.broker,
+        );
+        Ok(Self { catalog, logs, broker, budget, data })
+    }
+
+    /// After the last request: makes all durable and leaves the mark that says so.
+    pub async fn close(self) -> Result<(), OpenError> {
+        self.logs.flush().await?;
+        self.catalog.end_clean()?;
+        info!("clean end");
+        drop(self.data);
+        Ok(())
+    }
+}
+
+/// A directory that no topic of the catalog owns is left alone: the catalog may be an older copy.
+fn warn_strays(sys: &Sys, data: &DataDir, known: &[String]) -> io::Result<()> {
+    for name in sys.disk.list(&data.path().join("topics"))? {
+        if !known.contains(&name) {
+            warn!(directory = name, "no topic owns this directory under topics/: it is left as it is");
+        }
+    }
+    Ok(())
+}
