@@ -20,8 +20,8 @@ mod recover;
 mod segment;
 mod store;
 mod transactions;
-mod wait;
 
+pub use carrick_sys::Wake;
 pub use digest::Digest;
 pub use epochs::EpochEnd;
 pub use partition::{
@@ -31,4 +31,3 @@ pub use partition::{
 pub use producers::ProducerRefusal;
 pub use store::{Durability, LogSettings, LogStore, OpenError};
 pub use transactions::Aborted;
-pub use wait::Wake;

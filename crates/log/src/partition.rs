@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use carrick_record::{ControlKind, Header};
-use carrick_sys::Durable;
+use carrick_sys::{Durable, Waiters, Wake};
 use carrick_types::{
     DurableEnd, Generation, HighWatermark, LastStable, LeaderEpoch, LogEnd, LogStart, Offset, Offsets,
     Partition as Index, ProducerId, Timestamp, TopicId,
@@ -23,7 +23,6 @@ use crate::producers::Producers;
 use crate::segment::Segment;
 use crate::store::{Durability, Shared};
 use crate::transactions::{Aborted, Transactions};
-use crate::wait::{Waiters, Wake};
 
 /// Who may append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +199,15 @@ impl Partition {
     /// The epoch of the record at `offset`.
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
         self.inner.lock().epochs.at(offset)
+    }
+
+    /// Base offsets of up to `count` newest batches, oldest first.
+    pub fn newest(&self, count: usize) -> Vec<Offset> {
+        let inner = self.inner.lock();
+        let newest = inner.segments.iter().rev().flat_map(|segment| segment.newest().rev());
+        let mut bases: Vec<_> = newest.take(count).collect();
+        bases.reverse();
+        bases
     }
 
     /// The sum over all batches to the log's end.

@@ -75,6 +75,11 @@ impl Segment {
         after.checked_sub(1).and_then(|at| self.index.get(at)).map_or(PAGE_LEN as u64, |entry| entry.position)
     }
 
+    /// Base offsets of the newest batches, oldest first.
+    pub(crate) fn newest(&self) -> impl DoubleEndedIterator<Item = Offset> {
+        self.tail.iter().map(|(base, _)| *base)
+    }
+
     /// The last boundary before which every batch is older than `time`; None if all of the segment is.
     pub(crate) fn position_of_time(&self, time: Timestamp) -> Option<u64> {
         if self.max_time < time {

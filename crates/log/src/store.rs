@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use carrick_sys::{Sys, Task};
+use carrick_sys::{Sys, Task, Waiters, Wake};
 use carrick_types::limits::UNSYNCED_BYTES_MAX;
 use carrick_types::{ClusterId, Offset, Partition as Index, TopicId};
 use futures::{FutureExt as _, select_biased};
@@ -18,7 +18,6 @@ use parking_lot::Mutex;
 use tracing::error;
 
 use crate::partition::{Inner, Partition, Place, Role};
-use crate::wait::{Waiters, Wake};
 
 /// When a record is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -207,6 +207,28 @@ impl Batch {
         Ok(Self { header, bytes: bytes.split_to(need) })
     }
 
+    /// As [`Batch::split_from`], but the checksum is looked at before what it covers is judged: bytes that were damaged on
+    /// their way are damaged, whatever they seem to say.
+    pub fn split_verified_from(bytes: &mut Bytes) -> Result<Self, BadBatch> {
+        let short = |need| BadBatch::Short { have: bytes.len(), need };
+        let length = bytes.get(8..PREFIX_LEN).and_then(|it| it.try_into().ok()).map(i32::from_be_bytes);
+        let length = length.ok_or(short(HEADER_LEN))?;
+        let size =
+            usize::try_from(length).ok().and_then(|n| n.checked_add(PREFIX_LEN)).filter(|n| *n >= HEADER_LEN);
+        let size = size.ok_or(BadBatch::Length { length })?;
+        let batch = bytes.get(..size).ok_or(short(size))?;
+        let magic = batch.get(16).copied().unwrap_or_default() as i8;
+        if magic != 2 {
+            return Err(BadBatch::Magic { magic });
+        }
+        let stated = batch.get(17..CRC_FROM).and_then(|it| it.try_into().ok()).map_or(0, u32::from_be_bytes);
+        let found = crc32c(batch.get(CRC_FROM..).unwrap_or_default());
+        if stated != found {
+            return Err(BadBatch::Checksum { stated, found });
+        }
+        Self::split_from(bytes)
+    }
+
     /// Everything after the header.
     pub fn body(&self) -> &[u8] {
         self.bytes.get(HEADER_LEN..).unwrap_or_default()

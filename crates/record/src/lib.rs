@@ -9,11 +9,13 @@
 //! **Limits**: magic 2 only. Bodies are never inflated here.
 
 mod control;
+mod hash;
 mod header;
 mod stamp;
 
 pub mod records;
 
 pub use control::{ControlKind, EndTransaction};
+pub use hash::batch_hash;
 pub use header::{BadBatch, Batch, Batches, Codec, HEADER_LEN, Header, PREFIX_LEN, TimeType, checksum_holds};
 pub use stamp::Stamped;

@@ -17,3 +17,14 @@ impl dyn Entropy {
         u64::from_le_bytes(bytes)
     }
 }
+
+/// Random, and shown without a leading dash, which a shell would take for an option.
+pub fn id_bytes(entropy: &dyn Entropy) -> [u8; 16] {
+    loop {
+        let bytes = entropy.bytes16();
+        // 0b111110 is '-' in URL-safe base64.
+        if bytes[0] >> 2 != 0b11_1110 && bytes != [0; 16] {
+            return bytes;
+        }
+    }
+}

@@ -16,13 +16,15 @@ mod disk;
 mod entropy;
 mod real;
 mod spawn;
+mod wake;
 
 pub use budget::{Budget, Claim};
 pub use clock::{Clock, Elapsed, Mono};
 pub use disk::{Disk, Durable, File, Opening};
-pub use entropy::Entropy;
+pub use entropy::{Entropy, id_bytes};
 pub use real::{RealClock, RealDisk, RealEntropy, RealSpawn, SyncMode};
 pub use spawn::{Spawn, Task};
+pub use wake::{Waiters, Wake};
 
 use std::sync::Arc;
 

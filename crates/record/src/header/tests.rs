@@ -95,3 +95,21 @@ fn a_run_of_batches_ends_at_the_first_that_is_none() {
     assert_eq!(found.len(), 3);
     assert!(found[0].is_ok() && found[1].is_ok() && found[2].is_err());
 }
+
+#[test]
+fn damage_under_the_checksum_is_damage_whatever_it_says() {
+    let good = marker(true).bytes;
+    assert!(Batch::split_verified_from(&mut good.clone()).is_ok());
+    for at in 17..good.len() {
+        let mut bad = good.to_vec();
+        bad[at] ^= 0x40;
+        let seen = Batch::split_verified_from(&mut bad.into());
+        assert!(matches!(seen, Err(BadBatch::Checksum { .. })), "byte {at}: {seen:?}");
+    }
+    for len in 0..good.len() {
+        assert!(
+            matches!(Batch::split_verified_from(&mut good.slice(..len)), Err(BadBatch::Short { .. })),
+            "{len}"
+        );
+    }
+}

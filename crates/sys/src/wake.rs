@@ -1,4 +1,4 @@
-//! Waiting for a partition to move on: one [`Wake`] per waiter, registered with as many partitions as it waits for.
+//! Waiting for something to move on: one [`Wake`] per waiter, registered with as many things as it waits for.
 
 use std::sync::{Arc, Weak};
 
@@ -23,21 +23,25 @@ impl Wake {
     }
 }
 
+/// Those who wait for one thing; each is woken once and must register again.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Vec<Weak<Notify>>);
+pub struct Waiters(Vec<Weak<Notify>>);
 
 /// A waiter that gave up leaves a dead entry until the next move, or until there are this many.
 const SWEEP_AT: usize = 32;
 
 impl Waiters {
-    pub(crate) fn register(&mut self, wake: &Wake) {
+    pub fn register(&mut self, wake: &Wake) {
         if self.0.len() >= SWEEP_AT && self.0.len().is_power_of_two() {
             self.0.retain(|waiter| waiter.strong_count() > 0);
         }
-        self.0.push(Arc::downgrade(&wake.0));
+        let waiter = Arc::downgrade(&wake.0);
+        if self.0.last().is_none_or(|last| !last.ptr_eq(&waiter)) {
+            self.0.push(waiter);
+        }
     }
 
-    pub(crate) fn wake_all(&mut self) {
+    pub fn wake_all(&mut self) {
         for waiter in self.0.drain(..) {
             if let Some(waiter) = waiter.upgrade() {
                 waiter.notify_one();
