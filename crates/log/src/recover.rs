@@ -1,8 +1,8 @@
 //! Opening a partition: its segments are read from the first to the last, and all that is known in memory follows from them.
 //!
-//! After an end that was not clean, the last segment may have a torn tail: it is cut behind the last good batch. Whole
-//! batches behind a torn one are not thrown away but set aside in a `.cut` file. Anything else that is not as it was
-//! written is [`Damage`]: named, and nothing is deleted.
+//! After an end that was not clean, what was written and not yet durable may be torn: the log is cut behind its last good
+//! batch. Whole batches behind a torn one, and segments behind a torn one, are not thrown away but set aside in `.cut` files.
+//! After a clean end anything that is not as it was written is [`Damage`]: named, and nothing is changed.
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +22,12 @@ const CHUNK: usize = 1 << 20;
 /// A torn tail is searched for whole batches this far.
 const SEARCH_MAX: u64 = 256 << 20;
 
+/// How a segment was found.
+enum Tail {
+    Whole,
+    Cut,
+}
+
 /// Why a segment's scan ended before the file did.
 struct Torn {
     position: u64,
@@ -37,10 +43,17 @@ impl Partition {
         }
         let names = disk.list(&self.place.dir)?;
         let bases: Vec<Offset> = names.iter().filter_map(|name| base_of(name)).collect();
-        for (at, base) in bases.iter().enumerate() {
-            let last = at + 1 == bases.len();
-            match self.recover_segment(*base, last && !clean, now)? {
-                Ok(()) => {}
+        let mut bases = bases.into_iter();
+        while let Some(base) = bases.next() {
+            match self.recover_segment(base, !clean, now)? {
+                Ok(Tail::Whole) => {}
+                Ok(Tail::Cut) => {
+                    for later in bases.by_ref() {
+                        let path = self.place.dir.join(file_name(later));
+                        warn!(file = %path.display(), "set aside a segment behind a torn one");
+                        disk.rename(&path, &path.with_extension("cut"))?;
+                    }
+                }
                 Err(damage) => {
                     warn!(%damage, "partition is offline: restore the file and restart, or delete and re-mirror the topic");
                     self.lock().damage = Some(damage);
@@ -71,7 +84,7 @@ impl Partition {
         base: Offset,
         may_be_torn: bool,
         now: Timestamp,
-    ) -> io::Result<Result<(), Damage>> {
+    ) -> io::Result<Result<Tail, Damage>> {
         let disk = &self.shared.sys.disk;
         let name = file_name(base);
         let path = self.place.dir.join(&name);
@@ -82,7 +95,7 @@ impl Partition {
             if may_be_torn && bad == BadPage::NotOurs {
                 warn!(file = %path.display(), len, "set aside a segment whose beginning was torn");
                 disk.rename(&path, &path.with_extension("cut"))?;
-                return Ok(Ok(()));
+                return Ok(Ok(Tail::Cut));
             }
             return Ok(Err(self.damage_at(name, 0, bad.to_string())));
         }
@@ -95,7 +108,7 @@ impl Partition {
             inner.segments.push(Segment::new(base, Arc::clone(&file)));
         }
         let Some(torn) = self.scan(&file, len, now)? else {
-            return Ok(Ok(()));
+            return Ok(Ok(Tail::Whole));
         };
         if !may_be_torn {
             return Ok(Err(self.damage_at(name, torn.position, torn.what)));
@@ -109,7 +122,7 @@ impl Partition {
         }
         warn!(file = %path.display(), from = torn.position, bytes = len - torn.position, what = torn.what, "cut a torn tail");
         file.set_len(torn.position)?;
-        Ok(Ok(()))
+        Ok(Ok(Tail::Cut))
     }
 
     /// Takes note of every batch; ends at the first that is not what it should be.
