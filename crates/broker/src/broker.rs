@@ -95,6 +95,7 @@ impl Broker {
         ApiKey::Fetch,
         ApiKey::ListOffsets,
         ApiKey::Metadata,
+        ApiKey::FindCoordinator,
         ApiKey::ApiVersions,
         ApiKey::CreateTopics,
         ApiKey::DeleteTopics,
@@ -130,6 +131,7 @@ impl Broker {
                 Box::pin(async move { broker.init_producer_id(request).await.into() })
             }
             Request::ApiVersions(request) => ready(self.api_versions(&ask, &request)),
+            Request::FindCoordinator(request) => ready(self.find_coordinator(&ask, request)),
             Request::OffsetForLeaderEpoch(request) => ready(self.offset_for_leader_epoch(request)),
             Request::DescribeConfigs(request) => ready(self.describe_configs(request)),
             Request::DescribeCluster(request) => ready(self.describe_cluster(&ask, &request)),

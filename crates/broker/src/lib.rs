@@ -12,6 +12,7 @@
 mod api_versions;
 mod broker;
 mod configs;
+mod coordinator;
 mod fetch;
 mod metadata;
 mod offsets;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carrick_catalog::{MirrorOf, TopicRecord};
 use carrick_log::{AppendError, Partition, ProducerRefusal, Role};
 use carrick_record::{BadBatch, Batch, Codec};
 use carrick_types::{Offset, Timestamp};
@@ -183,8 +184,7 @@ fn check(
     if records.is_empty() {
         return Err(invalid("a produce request carries exactly one batch per partition".into()));
     }
-    let batch = Batch::split_from(&mut records).and_then(|batch| batch.verify().map(|()| batch));
-    let batch = batch.map_err(|bad| {
+    let batch = Batch::split_verified_from(&mut records).map_err(|bad| {
         let code = match bad {
             BadBatch::Magic { .. } | BadBatch::Count { .. } | BadBatch::Producer { .. } => {
                 ErrorCode::INVALID_RECORD
@@ -227,6 +227,15 @@ fn check(
         }
     }
     Ok(batch)
+}
+
+/// What whoever would change a mirror is told.
+pub(crate) fn mirror_refusal(topic: &TopicRecord, mirror: &MirrorOf) -> String {
+    let (name, link) = (&topic.name, &mirror.link_name);
+    format!(
+        "topic {name} is a mirror, written by link {link} alone: write to its source (topic id {})",
+        mirror.source_topic
+    )
 }
 
 fn code_of(failed: &AppendError) -> ErrorCode {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use carrick_catalog::{CatalogError, TopicRecord, id_bytes};
+use carrick_catalog::{CatalogError, TopicRecord};
 use carrick_log::Role;
+use carrick_sys::id_bytes;
 use carrick_types::limits::{PARTITIONS_PER_NODE_MAX, PARTITIONS_PER_TOPIC_MAX};
 use carrick_types::{LeaderEpoch, LineageId, TopicId, TopicName};
 use carrick_wire::{
@@ -14,6 +15,7 @@ use carrick_wire::{
 use tracing::{error, info};
 
 use crate::broker::{Ask, Broker, TopicKey, text, uuid};
+use crate::produce::mirror_refusal;
 use crate::topic_config;
 
 /// A refusal: Kafka's code and a sentence.
@@ -148,6 +150,7 @@ impl Broker {
             configs: plan.configs,
             epoch: LeaderEpoch::FIRST,
             created: self.sys.clock.wall(),
+            mirror: None,
         };
         let topic = self.catalog.create_topic(topic).map_err(refused)?;
         self.catalog.durable(&*self.sys.disk).await.map_err(refused)?;
@@ -226,6 +229,9 @@ impl Broker {
 
     async fn delete_topic(&self, key: &TopicKey) -> Result<Arc<TopicRecord>, Refusal> {
         let topic = self.topic(key).map_err(|code| (code, "there is no such topic".to_string()))?;
+        if let Some(mirror) = &topic.mirror {
+            return Err((ErrorCode::INVALID_REQUEST, mirror_refusal(&topic, mirror)));
+        }
         let gone = self.catalog.delete_topic(&topic.name).map_err(refused)?;
         self.catalog.durable(&*self.sys.disk).await.map_err(refused)?;
         if let Err(e) = self.logs.remove_topic(gone.id) {

@@ -48,8 +48,8 @@ impl Decoder {
         self.end.saturating_sub(self.position)
     }
 
-    /// Refuses what is left. Kafka's broker ignores it; here a body that is longer than its version says is a version
-    /// misunderstood, and better known at once. No known client sends any.
+    /// Refuses what is left: an answer that is longer than its version says is a version misunderstood, and better known at
+    /// once. Of requests Kafka's broker ignores it, and so do we.
     pub fn finish(&self) -> Result<(), DecodeError> {
         match self.left_bytes() {
             0 => Ok(()),

@@ -33,7 +33,6 @@ pub fn decode_request(frame: Bytes) -> Result<(RequestHeader, Request), RequestE
     let header = read_request_header(&mut d)?;
     let RequestHeader { api_key, api_version, correlation_id, .. } = header;
     Request::read(api_key, api_version, &mut d)
-        .and_then(|request| d.finish().map(|()| request))
         .map(|request| (header, request))
         .map_err(|error| RequestError::Body { api_key, api_version, correlation_id, error })
 }

@@ -11,7 +11,8 @@
 //! - Any input costs at most 8 times its length plus 64 KiB of memory to decode, and never a panic ([`Decoder`], [`Meter`]).
 //! - Text and record bytes of a decoded message are slices of its frame (text that is not UTF-8 is mended in a copy, as
 //!   Kafka does). Record bytes are not copied into a [`Frame`].
-//! - Bytes after the end of a message are refused; Kafka's broker ignores them ([`Decoder::finish`]).
+//! - Bytes after the end of a request are ignored, as Kafka's broker does: librdkafka writes a null array of Metadata in four
+//!   bytes where one belongs. After an answer they are refused ([`Decoder::finish`]).
 //! - Tagged fields that the table does not know are passed over. Null where a version has none is refused, both ways.
 //!
 //! # Limits
