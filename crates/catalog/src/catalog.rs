@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use carrick_sys::{Disk, Durable, Entropy};
-use carrick_types::{ClusterId, NodeId, ProducerId, TopicId, TopicName};
+use bytes::Bytes;
+use carrick_sys::{Disk, Durable, Entropy, id_bytes};
+use carrick_types::{ClusterId, LinkId, NodeId, ProducerId, TopicId, TopicName};
 use parking_lot::RwLock;
 
+use crate::ledger;
 use crate::node::{self, NodeRecord};
 use crate::store::{Family, Store, StoreError, Write};
 use crate::topic::{self, TopicRecord};
@@ -28,6 +30,8 @@ pub enum CatalogError {
     NoTopic { name: TopicName },
     #[error("topic {name} was changed by somebody else meanwhile: try again")]
     Changed { name: TopicName },
+    #[error("the ledger of link {link} was appended to by somebody else meanwhile: try again")]
+    LedgerMoved { link: LinkId },
     #[error("all 4,294,967,295 producer ids of this cluster are given")]
     ProducersExhausted,
     #[error("the catalog could not be made durable: restart carrickd once the disk is well")]
@@ -152,6 +156,39 @@ impl Catalog {
         Ok(gone)
     }
 
+    /// The links that have a ledger here.
+    pub fn ledgers(&self) -> Result<Vec<LinkId>, CatalogError> {
+        let mut links: Vec<LinkId> = self
+            .store
+            .scan(Family::Catalog, ledger::PREFIX)?
+            .iter()
+            .filter_map(|(key, _)| ledger::link_of(key))
+            .collect();
+        links.dedup();
+        Ok(links)
+    }
+
+    /// A link's events, in order.
+    pub fn ledger(&self, link: LinkId) -> Result<Vec<Bytes>, CatalogError> {
+        let pairs = self.store.scan(Family::Catalog, &ledger::prefix(link))?;
+        Ok(pairs.into_iter().map(|(_, event)| event.into()).collect())
+    }
+
+    /// Appends to a link's ledger if it holds exactly `expected` events.
+    pub fn append_ledger(&self, link: LinkId, expected: u64, event: Bytes) -> Result<(), CatalogError> {
+        let mut state = self.state.write();
+        // Whole ledgers are short; a compare-and-set reads only whether the last and the next are there.
+        let holds = |at: u64| {
+            Ok::<_, CatalogError>(self.store.get(Family::Catalog, &ledger::key(link, at))?.is_some())
+        };
+        if holds(expected)? || (expected > 0 && !holds(expected - 1)?) {
+            return Err(CatalogError::LedgerMoved { link });
+        }
+        let write =
+            Write::Put { family: Family::Catalog, key: ledger::key(link, expected), value: event.into() };
+        self.commit(&mut state, vec![write])
+    }
+
     /// A producer id that no producer was given. May be told once [`Catalog::durable`] returned.
     pub fn new_producer(&self) -> Result<ProducerId, CatalogError> {
         let mut state = self.state.write();
@@ -181,7 +218,8 @@ impl Catalog {
         let mut raised = Vec::new();
         let mut stuck = Vec::new();
         if unclean {
-            for topic in state.topics.values() {
+            // A mirror's epoch is its source's.
+            for topic in state.topics.values().filter(|topic| topic.mirror.is_none()) {
                 match topic.epoch.after_restart() {
                     Ok(epoch) => {
                         let topic = TopicRecord { epoch, ..TopicRecord::clone(topic) };
@@ -242,17 +280,6 @@ pub struct BeginOutcome {
 
 fn put<T: Stored>(key: Vec<u8>, entity: &T) -> Result<Write, ValueError> {
     Ok(Write::Put { family: Family::Catalog, key, value: value::encode(entity)? })
-}
-
-/// Random, and shown without a leading dash, which a shell would take for an option.
-pub fn id_bytes(entropy: &dyn Entropy) -> [u8; 16] {
-    loop {
-        let bytes = entropy.bytes16();
-        // 0b111110 is '-' in URL-safe base64.
-        if bytes[0] >> 2 != 0b11_1110 && bytes != [0; 16] {
-            return bytes;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,15 +9,16 @@
 
 mod catalog;
 pub mod conformance;
+mod ledger;
 mod memory;
 mod node;
 pub mod store;
 mod topic;
 mod value;
 
-pub use catalog::{BeginOutcome, Catalog, CatalogError, id_bytes};
+pub use catalog::{BeginOutcome, Catalog, CatalogError};
 pub use memory::MemoryStore;
 pub use node::NodeRecord;
 pub use store::{Family, Store, StoreError, Write};
-pub use topic::TopicRecord;
+pub use topic::{MirrorOf, TopicRecord};
 pub use value::ValueError;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use carrick_types::{LeaderEpoch, LineageId, Timestamp, TopicId, TopicName};
+use carrick_types::{LeaderEpoch, LineageId, LinkId, Timestamp, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
 use crate::value::Stored;
@@ -30,6 +30,17 @@ pub struct TopicRecord {
     /// The epoch that this topic's next batch carries.
     pub epoch: LeaderEpoch,
     pub created: Timestamp,
+    /// Of a mirror: the link that writes it, and what it mirrors there.
+    pub mirror: Option<MirrorOf>,
+}
+
+/// Where a mirror comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorOf {
+    pub link: LinkId,
+    pub link_name: String,
+    /// The source's topic, by which a re-creation is noticed.
+    pub source_topic: TopicId,
 }
 
 impl Stored for TopicRecord {

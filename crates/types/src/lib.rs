@@ -14,6 +14,7 @@ pub mod limits;
 pub mod name;
 pub mod offset;
 pub mod producer;
+pub mod state;
 pub mod time;
 
 pub use epoch::{EpochOverflow, Generation, LeaderEpoch};
@@ -22,4 +23,5 @@ pub use known::Known;
 pub use name::{BadTopicName, TopicName};
 pub use offset::{DurableEnd, HighWatermark, LastStable, LogEnd, LogStart, Offset, Offsets, Partition};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
+pub use state::MirrorState;
 pub use time::Timestamp;

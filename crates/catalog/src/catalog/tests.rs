@@ -29,6 +29,7 @@ fn topic(name: &str, id: u8) -> TopicRecord {
         configs: BTreeMap::from([("retention.ms".into(), "-1".into())]),
         epoch: LeaderEpoch::FIRST,
         created: Timestamp(5),
+        mirror: None,
     }
 }
 
@@ -112,4 +113,23 @@ fn every_cut_of_a_stored_value_is_refused() {
     for len in 0..stored.len() {
         assert!(value::decode::<TopicRecord>(&stored[..len]).is_err(), "{len}");
     }
+}
+
+#[test]
+fn a_ledger_is_appended_to_by_compare_and_set() {
+    let store = Arc::new(MemoryStore::new());
+    let catalog = open(&store);
+    let (one, two) = (LinkId::from_bytes([1; 16]), LinkId::from_bytes([2; 16]));
+    catalog.append_ledger(one, 0, "a".into()).unwrap();
+    catalog.append_ledger(one, 1, "b".into()).unwrap();
+    catalog.append_ledger(two, 0, "c".into()).unwrap();
+    for stale in [0, 1, 3, 9] {
+        assert!(matches!(
+            catalog.append_ledger(one, stale, "x".into()),
+            Err(CatalogError::LedgerMoved { .. })
+        ));
+    }
+    let again = open(&store);
+    assert_eq!(again.ledgers().unwrap(), [one, two]);
+    assert_eq!(again.ledger(one).unwrap(), ["a", "b"]);
 }
