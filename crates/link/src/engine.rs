@@ -1,0 +1,207 @@
+//! The engine of one node: its links, and what operators ask of them.
+
+mod create;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use carrick_sys::Task;
+use carrick_types::{ClusterId, Known, LinkId, NodeId, Partition};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tracing::{error, info};
+
+pub use create::{CreateLink, CreateMirrors, CreatedLink, CreatedMirrors, MirrorOutcome, Mutation};
+
+use crate::destination::{Link, RecordError};
+use crate::event::{EventError, LinkView};
+use crate::ports::{Connection, LedgerError, Ports, SinkError};
+use crate::source::{Host, Sessions};
+use crate::status::{LinkStatus, MirrorStatus, PartitionStatus};
+
+/// Who this node is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    pub cluster: ClusterId,
+    pub node: NodeId,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Event(String),
+    #[error("mirror {topic} could not be made: {source}")]
+    Sink { topic: String, source: SinkError },
+    #[error("there is no link {name:?}: `carrick link list` shows those there are")]
+    NoLink { name: String },
+    #[error("link {name:?} exists, and is another one: choose another name")]
+    LinkExists { name: String },
+    #[error("{what}")]
+    Invalid { what: String },
+    #[error("link {name:?} is not connected ({reason}): try again when `carrick link list` shows it is")]
+    NotConnected { name: String, reason: String },
+    #[error("none of the topics can be mirrored: {}", refusals.join("; "))]
+    NothingToMirror { refusals: Vec<String> },
+}
+
+impl From<RecordError> for EngineError {
+    fn from(failed: RecordError) -> Self {
+        match failed {
+            RecordError::Ledger(failed) => Self::Ledger(failed),
+            RecordError::Event(failed) => failed.into(),
+        }
+    }
+}
+
+impl From<EventError> for EngineError {
+    fn from(failed: EventError) -> Self {
+        Self::Event(failed.to_string())
+    }
+}
+
+struct Running {
+    link: Arc<Link>,
+    _task: Task,
+}
+
+/// The links of one node, both those that write here and those that read here.
+pub struct Engine {
+    ports: Ports,
+    identity: Identity,
+    host: Arc<Host>,
+    links: Mutex<BTreeMap<LinkId, Running>>,
+    /// One change at a time.
+    changing: tokio::sync::Mutex<()>,
+    stop: watch::Sender<bool>,
+    accepted: Mutex<Vec<Task>>,
+}
+
+impl Engine {
+    /// Folds the ledgers, finishes what was decided before and not done, and keeps a session per link from here on.
+    pub async fn open(ports: Ports, identity: Identity) -> Result<Arc<Self>, EngineError> {
+        let host = Host {
+            sys: ports.sys.clone(),
+            source: Arc::clone(&ports.source),
+            identity,
+            sessions: Sessions::default(),
+        };
+        let engine = Arc::new(Self {
+            identity,
+            host: Arc::new(host),
+            links: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
+            stop: watch::channel(false).0,
+            accepted: Mutex::default(),
+            ports,
+        });
+        for id in engine.ports.ledger.links()? {
+            let view = LinkView::fold(id, &engine.ports.ledger.read(id)?)?;
+            engine.make_mirrors(&view).await;
+            engine.start(view);
+        }
+        Ok(engine)
+    }
+
+    /// Makes the topics of decided mirrors; those that stand already stay as they are.
+    async fn make_mirrors(&self, view: &LinkView) {
+        for mirror in view.mirrors.values().map(|it| &it.definition) {
+            if self.ports.sink.partition(mirror.topic, Partition(0)).is_some() {
+                continue;
+            }
+            if let Err(failed) = self.ports.sink.create(view.mirror_topic(mirror)).await {
+                error!(topic = %mirror.name, error = %failed, "a mirror that was decided cannot be made: it is tried again at the next start");
+            }
+        }
+    }
+
+    fn start(&self, view: LinkView) -> Arc<Link> {
+        let (id, name) = (view.id, view.name.clone());
+        let (link, inbox) = Link::new(self.ports.clone(), self.identity, view);
+        let running = Arc::clone(&link).run(inbox, self.stop.subscribe());
+        let task = self.ports.sys.spawn.spawn("link", Box::pin(running));
+        self.links.lock().insert(id, Running { link: Arc::clone(&link), _task: task });
+        info!(link = name, %id, "link started");
+        link
+    }
+
+    /// Takes a connection that a peer opened.
+    pub fn accept(&self, connection: Connection) {
+        let accepting = Arc::clone(&self.host).accept(connection);
+        let task = self.ports.sys.spawn.spawn("link accept", Box::pin(accepting));
+        let mut accepted = self.accepted.lock();
+        accepted.retain(|task| !task.is_finished());
+        accepted.push(task);
+    }
+
+    /// Ends all sessions.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+        self.links.lock().clear();
+        self.accepted.lock().clear();
+    }
+
+    fn link(&self, name: &str) -> Option<Arc<Link>> {
+        let links = self.links.lock();
+        links.values().find(|it| it.link.view.lock().name == name).map(|it| Arc::clone(&it.link))
+    }
+
+    fn all(&self) -> Vec<Arc<Link>> {
+        self.links.lock().values().map(|it| Arc::clone(&it.link)).collect()
+    }
+
+    pub fn links(&self) -> Vec<LinkStatus> {
+        self.all().iter().map(|link| self.status_of(link)).collect()
+    }
+
+    fn status_of(&self, link: &Link) -> LinkStatus {
+        let now = self.ports.sys.clock.now();
+        let view = link.view.lock();
+        let observed = link.observed.lock();
+        LinkStatus {
+            id: view.id,
+            name: view.name.clone(),
+            peer: view.peer.clone(),
+            peer_cluster: view.peer_cluster,
+            state: observed.state,
+            reason: observed.reason.clone(),
+            heard: observed.heard.map(|at| now.since(at)),
+        }
+    }
+
+    /// Of all links.
+    pub fn mirrors(&self) -> Vec<MirrorStatus> {
+        self.all().iter().flat_map(|link| self.mirrors_of(link)).collect()
+    }
+
+    fn mirrors_of(&self, link: &Link) -> Vec<MirrorStatus> {
+        let now = self.ports.sys.clock.now();
+        let view = link.view.lock();
+        let observed = link.observed.lock();
+        let status = |topic, partition| {
+            let heard = observed.source_high.get(&(topic, partition)).map(|(high, at)| {
+                // What did not move since is as fresh as the last "nothing else changed".
+                let fresh = observed.quiet.ok().map_or(*at, |quiet| quiet.max(*at));
+                (*high, now.since(fresh))
+            });
+            PartitionStatus {
+                partition,
+                offsets: self.ports.sink.partition(topic, partition).map(|it| it.offsets()),
+                source_high: heard.map_or(Known::Unknown, Known::Known),
+            }
+        };
+        let mirrors = view.mirrors.values().map(|mirror| MirrorStatus {
+            topic: mirror.definition.topic,
+            name: mirror.definition.name.to_string(),
+            link: view.name.clone(),
+            state: mirror.state,
+            code: mirror.code.clone(),
+            message: mirror.message.clone(),
+            partitions: (0..mirror.definition.partitions)
+                .map(|it| status(mirror.definition.topic, Partition(it)))
+                .collect(),
+        });
+        mirrors.collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! What the engine is given of the world.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carrick_record::Batch;
+use carrick_sys::{Sys, Wake};
+use carrick_types::{
+    LeaderEpoch, LineageId, LinkId, Offset, Offsets, Partition, Timestamp, TopicId, TopicName,
+};
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+/// A topic as its cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub lineage: LineageId,
+    pub partitions: u32,
+    pub configs: BTreeMap<String, String>,
+    pub epoch: LeaderEpoch,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("offset {asked} is not within {start} to {end}")]
+    OutOfRange { asked: Offset, start: Offset, end: Offset },
+    #[error("{what}")]
+    Damaged { what: String },
+    #[error("the disk could not be read")]
+    Disk(#[from] io::Error),
+}
+
+/// A cluster that is read.
+pub trait Source: Send + Sync + 'static {
+    fn topics(&self) -> Vec<SourceTopic>;
+
+    fn topic(&self, name: &str) -> Option<SourceTopic>;
+
+    fn partition(&self, topic: TopicId, partition: Partition) -> Option<Arc<dyn SourcePartition>>;
+}
+
+pub trait SourcePartition: Send + Sync + 'static {
+    fn offsets(&self) -> Offsets;
+
+    fn leader_epoch(&self) -> LeaderEpoch;
+
+    /// Where the largest epoch at or below `epoch` ends; None below the first.
+    fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<Offset>;
+
+    /// Whether the topic was deleted.
+    fn gone(&self) -> bool;
+
+    /// Wakes at the next move of any offset, once.
+    fn watch(&self, wake: &Wake);
+
+    /// Whole batches below the high watermark from the one that holds `from`, at most `max` bytes, but one always; and the
+    /// offset after them.
+    fn read(&self, from: Offset, max: usize) -> BoxFuture<'_, Result<(Bytes, Offset), SourceError>>;
+}
+
+/// A topic to be made as a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorTopic {
+    pub id: TopicId,
+    pub name: TopicName,
+    pub lineage: LineageId,
+    pub partitions: u32,
+    pub configs: BTreeMap<String, String>,
+    pub epoch: LeaderEpoch,
+    pub link: LinkId,
+    pub link_name: String,
+    pub source_topic: TopicId,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// Going on would not be exact.
+    #[error("{message}")]
+    Refused { code: &'static str, message: String },
+    /// It may go on later.
+    #[error("{message}")]
+    Unavailable { message: String },
+}
+
+/// A cluster that is written.
+pub trait Sink: Send + Sync + 'static {
+    /// The topic of that name, if there is one.
+    fn named(&self, name: &str) -> Option<TopicId>;
+
+    /// A topic of that lineage, if there is one.
+    fn of_lineage(&self, lineage: LineageId) -> Option<TopicName>;
+
+    /// Makes a mirror; durable when it returns, and nothing new if it stands already.
+    fn create(&self, topic: MirrorTopic) -> BoxFuture<'_, Result<(), SinkError>>;
+
+    fn partition(&self, topic: TopicId, partition: Partition) -> Option<Arc<dyn SinkPartition>>;
+}
+
+pub trait SinkPartition: Send + Sync + 'static {
+    fn offsets(&self) -> Offsets;
+
+    fn last_epoch(&self) -> Option<LeaderEpoch>;
+
+    /// Up to `count` newest batches, oldest first.
+    fn newest(&self, count: usize) -> BoxFuture<'_, Result<Vec<Batch>, SourceError>>;
+
+    /// Where an empty mirror begins.
+    fn start_at(&self, start: Offset);
+
+    /// Appends a batch, whose checksum was verified, at its own offset. In the page cache when it returns; [`Self::watch`]
+    /// tells when it is durable.
+    fn append(&self, batch: &Batch, now: Timestamp) -> Result<(), SinkError>;
+
+    fn set_source_high(&self, high: Offset);
+
+    fn watch(&self, wake: &Wake);
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("the ledger was appended to by somebody else meanwhile: try again")]
+    Moved,
+    #[error("the ledger cannot be written: {what}")]
+    Failed { what: String },
+}
+
+/// Where a link's events are kept.
+pub trait Ledger: Send + Sync + 'static {
+    fn links(&self) -> Result<Vec<LinkId>, LedgerError>;
+
+    fn read(&self, link: LinkId) -> Result<Vec<Bytes>, LedgerError>;
+
+    /// Appends if exactly `expected` events are there; durable when it returns.
+    fn append(&self, link: LinkId, expected: u64, event: Bytes) -> BoxFuture<'_, Result<(), LedgerError>>;
+}
+
+/// One ordered pair of streams of encoded Envelopes to a peer. Dropping an end cuts it; both ends see a cut as the end of
+/// `incoming`.
+pub struct Connection {
+    pub outgoing: mpsc::Sender<Bytes>,
+    pub incoming: mpsc::Receiver<Bytes>,
+    /// For logs.
+    pub peer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct DialError {
+    pub message: String,
+}
+
+/// Makes connections to peers.
+pub trait Dialer: Send + Sync + 'static {
+    /// `peer` as the operator gave it.
+    fn dial(&self, peer: &str) -> BoxFuture<'static, Result<Connection, DialError>>;
+}
+
+#[derive(Clone)]
+pub struct Ports {
+    pub source: Arc<dyn Source>,
+    pub sink: Arc<dyn Sink>,
+    pub ledger: Arc<dyn Ledger>,
+    pub dialer: Arc<dyn Dialer>,
+    pub sys: Sys,
+}
