@@ -8,7 +8,10 @@
 //! **Absent on purpose**: sockets, configuration files, signals, RocksDB.
 
 mod data;
+mod ledger;
 mod node;
+mod sink;
+mod source;
 
 pub use data::{DataDir, DataError};
 pub use node::{Node, NodeSettings, OpenError};

@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use carrick_broker::{Broker, BrokerSettings};
 use carrick_catalog::{Catalog, CatalogError, Store};
+use carrick_link::{Dialer, Engine, EngineError, Identity, Ports};
 use carrick_log::{LogSettings, LogStore, Role, WaitError};
 use carrick_sys::{Budget, Sys};
 use tracing::{error, info, warn};
 
 use crate::data::{DataDir, DataError};
+use crate::ledger::CatalogLedger;
+use crate::sink::{EmbeddedSink, role_of};
+use crate::source::EmbeddedSource;
 
 #[derive(Clone, Debug, Default)]
 pub struct NodeSettings {
@@ -29,6 +33,8 @@ pub enum OpenError {
     Logs(#[from] io::Error),
     #[error(transparent)]
     Topic(#[from] carrick_log::OpenError),
+    #[error("the links could not be opened: {0}")]
+    Links(#[from] EngineError),
     #[error("what the last end left could not be made durable: {0}")]
     Wait(#[from] WaitError),
 }
@@ -38,6 +44,7 @@ pub struct Node {
     pub catalog: Arc<Catalog>,
     pub logs: Arc<LogStore>,
     pub broker: Broker,
+    pub links: Arc<Engine>,
     pub budget: Budget,
     data: DataDir,
 }
@@ -48,6 +55,7 @@ impl Node {
         sys: &Sys,
         mut data: DataDir,
         store: Arc<dyn Store>,
+        dialer: Arc<dyn Dialer>,
         settings: NodeSettings,
     ) -> Result<Self, OpenError> {
         let catalog = Arc::new(Catalog::open(store, &*sys.entropy)?);
@@ -59,7 +67,7 @@ impl Node {
         for topic in &topics {
             let stuck = begun.stuck.iter().find(|(name, _)| *name == topic.name);
             let role = match stuck {
-                None => Role::Writable { epoch: topic.epoch },
+                None => role_of(topic),
                 Some((_, overflow)) => {
                     error!(topic = %topic.name, why = %overflow, "the topic takes no writes: copy it to a new one");
                     Role::Closed
@@ -81,11 +89,24 @@ impl Node {
             budget.clone(),
             settings.broker,
         );
-        Ok(Self { catalog, logs, broker, budget, data })
+        let ports = Ports {
+            source: Arc::new(EmbeddedSource { catalog: Arc::clone(&catalog), logs: Arc::clone(&logs) }),
+            sink: Arc::new(EmbeddedSink {
+                sys: sys.clone(),
+                catalog: Arc::clone(&catalog),
+                logs: Arc::clone(&logs),
+            }),
+            ledger: Arc::new(CatalogLedger { sys: sys.clone(), catalog: Arc::clone(&catalog) }),
+            dialer,
+            sys: sys.clone(),
+        };
+        let links = Engine::open(ports, Identity { cluster, node: catalog.node().node }).await?;
+        Ok(Self { catalog, logs, broker, links, budget, data })
     }
 
     /// After the last request: makes all durable and leaves the mark that says so.
     pub async fn close(self) -> Result<(), OpenError> {
+        self.links.stop();
         self.logs.flush().await?;
         self.catalog.end_clean()?;
         info!("clean end");

@@ -1,0 +1,140 @@
+//! The embedded cluster as a link's destination.
+
+use std::sync::Arc;
+
+use carrick_catalog::{Catalog, CatalogError, MirrorOf, TopicRecord};
+use carrick_link::{MirrorTopic, Sink, SinkError, SinkPartition, SourceError};
+use carrick_log::{AppendError, Bound, LogStore, MirrorError, Partition, Role};
+use carrick_record::Batch;
+use carrick_sys::{Sys, Wake};
+use carrick_types::{
+    LeaderEpoch, LineageId, Offset, Offsets, Partition as Index, Timestamp, TopicId, TopicName,
+};
+use futures::future::BoxFuture;
+
+use crate::source::source_error;
+
+pub(crate) struct EmbeddedSink {
+    pub sys: Sys,
+    pub catalog: Arc<Catalog>,
+    pub logs: Arc<LogStore>,
+}
+
+struct EmbeddedMirror(Arc<Partition>);
+
+impl Sink for EmbeddedSink {
+    fn named(&self, name: &str) -> Option<TopicId> {
+        self.catalog.topic(name).map(|topic| topic.id)
+    }
+
+    fn of_lineage(&self, lineage: LineageId) -> Option<TopicName> {
+        self.catalog.topics().iter().find(|topic| topic.lineage == lineage).map(|topic| topic.name.clone())
+    }
+
+    fn create(&self, topic: MirrorTopic) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            let record = TopicRecord {
+                id: topic.id,
+                name: topic.name,
+                lineage: topic.lineage,
+                partitions: topic.partitions,
+                configs: topic.configs,
+                epoch: topic.epoch,
+                created: self.sys.clock.wall(),
+                mirror: Some(MirrorOf {
+                    link: topic.link,
+                    link_name: topic.link_name,
+                    source_topic: topic.source_topic,
+                }),
+            };
+            let role = role_of(&record);
+            match self.catalog.create_topic(record.clone()) {
+                Ok(_) => {}
+                // Made before a crash, by the same decision.
+                Err(CatalogError::TopicExists { name })
+                    if self.catalog.topic(name.as_str()).is_some_and(|it| it.id == record.id) => {}
+                Err(CatalogError::TopicExists { name }) => {
+                    let message =
+                        format!("a topic {name} was made here meanwhile: delete it, then restart the node");
+                    return Err(SinkError::Refused { code: "NAME_TAKEN", message });
+                }
+                Err(failed) => return Err(SinkError::Unavailable { message: failed.to_string() }),
+            }
+            let unavailable = |message: String| SinkError::Unavailable { message };
+            self.catalog.durable(&*self.sys.disk).await.map_err(|e| unavailable(e.to_string()))?;
+            self.logs
+                .open_topic(record.id, record.partitions, role, true)
+                .map_err(|e| unavailable(e.to_string()))
+        })
+    }
+
+    fn partition(&self, topic: TopicId, partition: Index) -> Option<Arc<dyn SinkPartition>> {
+        let open = self.logs.partition(topic, partition)?;
+        Some(Arc::new(EmbeddedMirror(open)))
+    }
+}
+
+/// Who may append to a topic of the catalog.
+pub(crate) fn role_of(topic: &TopicRecord) -> Role {
+    match &topic.mirror {
+        None => Role::Writable { epoch: topic.epoch },
+        Some(_) => Role::Mirror { generation: topic.epoch.generation() },
+    }
+}
+
+impl SinkPartition for EmbeddedMirror {
+    fn offsets(&self) -> Offsets {
+        self.0.offsets()
+    }
+
+    fn last_epoch(&self) -> Option<LeaderEpoch> {
+        self.0.last_epoch()
+    }
+
+    fn newest(&self, count: usize) -> BoxFuture<'_, Result<Vec<Batch>, SourceError>> {
+        Box::pin(async move {
+            let mut batches = Vec::with_capacity(count);
+            for base in self.0.newest(count) {
+                let slice = self.0.read(base, 1, Bound::LogEnd).await.map_err(source_error)?;
+                let mut bytes = slice.bytes;
+                let batch = Batch::split_from(&mut bytes);
+                batches.push(batch.map_err(|e| SourceError::Damaged { what: e.to_string() })?);
+            }
+            Ok(batches)
+        })
+    }
+
+    fn start_at(&self, start: Offset) {
+        self.0.start_at(start);
+    }
+
+    fn append(&self, batch: &Batch, now: Timestamp) -> Result<(), SinkError> {
+        let refused = |code, message| Err(SinkError::Refused { code, message });
+        match self.0.append_mirrored(batch, None, now) {
+            Ok(_) => Ok(()),
+            Err(failed @ MirrorError::Order { .. }) => refused("OUT_OF_ORDER", failed.to_string()),
+            Err(failed @ MirrorError::EpochBack { .. }) => refused("EPOCH_BACK", failed.to_string()),
+            Err(failed @ MirrorError::Generation { .. }) => refused("GENERATION", failed.to_string()),
+            Err(MirrorError::Append(failed)) => match failed {
+                AppendError::NotWritable { .. } | AppendError::Damaged(_) | AppendError::Full => {
+                    refused("NOT_WRITABLE", failed.to_string())
+                }
+                AppendError::Producer { .. } | AppendError::Halted { .. } | AppendError::Disk(_) => {
+                    Err(SinkError::Unavailable { message: format!("{failed}: {}", cause(&failed)) })
+                }
+            },
+        }
+    }
+
+    fn set_source_high(&self, high: Offset) {
+        self.0.set_source_high(high);
+    }
+
+    fn watch(&self, wake: &Wake) {
+        self.0.watch(wake);
+    }
+}
+
+fn cause(failed: &AppendError) -> String {
+    std::error::Error::source(failed).map_or_else(String::new, ToString::to_string)
+}
