@@ -1,0 +1,134 @@
+//! The accept path of a TLS port. It outlives whatever a socket does.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carrick_tls::{Certificate, Refusals, Tls};
+use futures::future::{Either, select};
+use futures::pin_mut;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::warn;
+
+use crate::socket::prepare;
+
+/// From a socket to a peer whose certificate was verified.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Under way at once on one port. At the limit the next socket waits in the kernel, in order of arrival.
+pub const HANDSHAKES_MAX: usize = 256;
+/// Of verified peers, on one port.
+pub const CONNECTIONS_MAX: usize = 256;
+/// After an accept that failed, which is nearly always a want of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A verified peer.
+pub(crate) struct Accepted {
+    pub stream: TlsStream<TcpStream>,
+    pub certificate: Certificate,
+    pub address: SocketAddr,
+    /// Held as long as the connection is.
+    pub place: Place,
+}
+
+/// A connection's place among those of its port.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _open: mpsc::Sender<()>,
+}
+
+/// Why a socket was not served.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the socket: {0}")]
+    Socket(#[source] io::Error),
+    #[error("TLS: {0}")]
+    Tls(#[source] io::Error),
+    #[error("no handshake within {}s", HANDSHAKE_MAX.as_secs())]
+    Slow,
+    #[error("its certificate cannot be read")]
+    Certificate,
+    #[error("{CONNECTIONS_MAX} connections are open")]
+    TooMany,
+}
+
+/// Accepts until `stop` is told, and returns when every connection is gone. `serve` is each one's task.
+pub(crate) async fn accept<F, S>(
+    listener: TcpListener,
+    tls: Tls,
+    refusals: Refusals,
+    mut stop: watch::Receiver<bool>,
+    serve: F,
+) where
+    F: Fn(Accepted) -> S + Clone + Send + 'static,
+    S: Future<Output = ()> + Send,
+{
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (open, mut gone) = mpsc::channel(1);
+    loop {
+        let next = async {
+            let permit = Arc::clone(&handshakes).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = {
+            let stopped = stopped(&mut stop);
+            pin_mut!(next, stopped);
+            match select(stopped, next).await {
+                Either::Left(_) => break,
+                Either::Right((next, _)) => next,
+            }
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                warn!(error = %e, "accept failed");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (tls, refusals, serve) = (tls.clone(), refusals.clone(), serve.clone());
+        let (places, open) = (Arc::clone(&places), open.clone());
+        tokio::spawn(async move {
+            let shaken = handshake(stream, &tls).await;
+            drop(permit);
+            let place = shaken.and_then(|shaken| match places.try_acquire_owned() {
+                Ok(permit) => Ok((shaken, Place { _permit: permit, _open: open })),
+                Err(_) => Err(Refused::TooMany),
+            });
+            match place {
+                Ok(((stream, certificate), place)) => {
+                    serve(Accepted { stream, certificate, address, place }).await
+                }
+                Err(why) => refusals.note(address, &why),
+            }
+        });
+    }
+    drop((listener, open));
+    // Nothing is ever sent: it ends when the last connection does.
+    gone.recv().await;
+}
+
+/// Returns once told to stop, or when nobody can tell any more.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error: the sender is gone.
+    let _ = stop.wait_for(|told| *told).await;
+}
+
+async fn handshake(stream: TcpStream, tls: &Tls) -> Result<(TlsStream<TcpStream>, Certificate), Refused> {
+    prepare(&stream).map_err(Refused::Socket)?;
+    let shaking = TlsAcceptor::from(tls.server()).accept(stream);
+    let stream = match timeout(HANDSHAKE_MAX, shaking).await {
+        Ok(shaken) => shaken.map_err(Refused::Tls)?,
+        Err(_) => return Err(Refused::Slow),
+    };
+    let (_, session) = stream.get_ref();
+    let first = session.peer_certificates().and_then(|chain| chain.first());
+    let certificate = first.and_then(|der| Certificate::read(der).ok()).ok_or(Refused::Certificate)?;
+    Ok((stream, certificate))
+}

@@ -1,0 +1,18 @@
+//! Both ends of the link's transport and of the admin service, over real sockets.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod abuse;
+mod admin;
+mod ends;
+mod handshakes;
+mod line;
+mod pki;
+mod sessions;
+mod throughput;
