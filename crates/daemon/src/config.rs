@@ -11,6 +11,7 @@ use carrick_broker::BrokerSettings;
 use carrick_log::Durability;
 use carrick_serve::Listener;
 use carrick_sys::SyncMode;
+use carrick_tls::Files;
 use carrick_types::limits::MIB;
 
 use reader::Reader;
@@ -25,8 +26,26 @@ pub struct Settings {
     pub memory_bytes: usize,
     pub listeners: Vec<Listener>,
     pub broker: BrokerSettings,
+    /// Where peers dial; None: this node only dials.
+    pub link: Option<LinkListener>,
+    /// Who this node is to its peers; without it there are no links.
+    pub tls: Option<TlsFiles>,
     /// Made if it is not there.
     pub make_data: bool,
+}
+
+/// The link port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkListener {
+    pub bind: SocketAddr,
+}
+
+/// A certificate chain, its key, and whom to trust; PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
 }
 
 /// What is wrong with a settings file: one line each.
@@ -82,6 +101,28 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
     });
     root.finish(node);
 
+    let tls = root.has("tls").then(|| {
+        let mut table = root.table("tls");
+        let mut file = |key: &str| table.required(key, "a PEM file", |v| Some(PathBuf::from(v.as_str()?)));
+        let (cert, key, ca) = (file("cert"), file("key"), file("ca"));
+        root.finish(table);
+        Some(TlsFiles { cert: cert?, key: key?, ca: ca? })
+    });
+    let link = root.has("link").then(|| {
+        let mut table = root.table("link");
+        let bind = table.required("bind", "an address and a port, such as \"0.0.0.0:9590\"", |v| {
+            v.as_str()?.parse::<SocketAddr>().ok()
+        });
+        root.finish(table);
+        Some(LinkListener { bind: bind? })
+    });
+    if link.is_some() && tls.is_none() {
+        root.fault(
+            "tls",
+            "is missing: the link port wants cert, key and ca; `carrick pki` makes them for a trial".into(),
+        );
+    }
+
     let mut listeners = Vec::new();
     for mut table in root.tables("listener") {
         listeners.extend(listener(&mut table));
@@ -111,6 +152,8 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
             memory_bytes: memory.unwrap_or(128 * MIB),
             listeners,
             broker,
+            link: link.flatten(),
+            tls: tls.flatten(),
             make_data: false,
         }),
         _ => Err(faults),
@@ -126,12 +169,13 @@ fn listener(table: &mut Reader) -> Option<Listener> {
         table.optional("advertised", "a host and a port, such as \"kafka.east.example:9092\"", |v| {
             host_and_port(v.as_str()?)
         });
-    table.optional("protocol", "\"plaintext\"", |v| (v.as_str()? == "plaintext").then_some(()));
+    let tls = listener_tls(table);
     let open = table.optional("allow_unauthenticated", "true or false", |v| v.as_bool()).unwrap_or(false);
     let (name, bind) = (name?, bind?);
-    if !bind.ip().is_loopback() && !open {
-        let why = "anyone who reaches this address could read and write: bind to 127.0.0.1, or say \
-                   allow_unauthenticated = true";
+    let guarded = tls.as_ref().is_some_and(|it| it.ca.is_some());
+    if !bind.ip().is_loopback() && !guarded && !open {
+        let why = "anyone who reaches this address could read and write: bind to 127.0.0.1, ask for certificates \
+                   (protocol = \"tls\", tls.client_ca), or say allow_unauthenticated = true";
         table.fault("bind", why.into());
     }
     if bind.ip().is_unspecified() && advertised.is_none() {
@@ -139,7 +183,30 @@ fn listener(table: &mut Reader) -> Option<Listener> {
     }
     let (advertised_host, advertised_port) =
         advertised.unwrap_or_else(|| (bind.ip().to_string(), bind.port()));
-    Some(Listener { name, bind, advertised_host, advertised_port })
+    Some(Listener { name, bind, advertised_host, advertised_port, tls })
+}
+
+/// The listener's certificate, and whose certificates its clients must have.
+fn listener_tls(listener: &mut Reader) -> Option<Files> {
+    let tls = listener.optional("protocol", "\"plaintext\" or \"tls\"", |v| match v.as_str()? {
+        "plaintext" => Some(false),
+        "tls" => Some(true),
+        _ => None,
+    });
+    let given = listener.has("tls");
+    if tls != Some(true) {
+        if given {
+            listener.fault("tls", "has no effect without protocol = \"tls\"".into());
+            listener.table("tls");
+        }
+        return None;
+    }
+    let mut table = listener.table("tls");
+    let path = |v: &toml::Value| v.as_str().map(PathBuf::from);
+    let (cert, key) = (table.required("cert", "a PEM file", path), table.required("key", "a PEM file", path));
+    let ca = table.optional("client_ca", "a PEM file", path);
+    listener.finish(table);
+    Some(Files { cert: cert?, key: key?, ca })
 }
 
 fn host_and_port(text: &str) -> Option<(String, u16)> {

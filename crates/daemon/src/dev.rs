@@ -9,7 +9,7 @@ use carrick_serve::Listener;
 use carrick_sys::SyncMode;
 use carrick_types::limits::MIB;
 
-use crate::config::{Faults, Settings};
+use crate::config::{Faults, LinkListener, Settings, TlsFiles};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -19,6 +19,18 @@ pub struct Arguments {
     /// The Kafka listener's port on 127.0.0.1; 0 takes any that is free.
     #[arg(long, default_value_t = 9092)]
     kafka_port: u16,
+    /// The link listener's port on 127.0.0.1, if certificates are given; 0 takes any that is free.
+    #[arg(long, default_value_t = 9590)]
+    link_port: u16,
+    /// The node's certificate chain; `carrick pki` makes one.
+    #[arg(long, requires_all = ["key", "ca"])]
+    cert: Option<PathBuf>,
+    /// Its private key.
+    #[arg(long, requires = "cert")]
+    key: Option<PathBuf>,
+    /// The certificates that peers' must be signed by.
+    #[arg(long, requires = "cert")]
+    ca: Option<PathBuf>,
     /// Acknowledge before records would survive a power cut: faster.
     #[arg(long)]
     durability_os: bool,
@@ -51,7 +63,17 @@ pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
         bind: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.kafka_port)),
         advertised_host: Ipv4Addr::LOCALHOST.to_string(),
         advertised_port: arguments.kafka_port,
+        tls: None,
     };
+    let tls = match (&arguments.cert, &arguments.key, &arguments.ca) {
+        (Some(cert), Some(key), Some(ca)) => {
+            Some(TlsFiles { cert: cert.clone(), key: key.clone(), ca: ca.clone() })
+        }
+        _ => None,
+    };
+    let link = tls
+        .as_ref()
+        .map(|_| LinkListener { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.link_port)) });
     Ok(Settings {
         data: arguments.data.clone(),
         durability: if arguments.durability_os { Durability::Os } else { Durability::Fsync },
@@ -60,6 +82,8 @@ pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
         memory_bytes: 128 * MIB,
         listeners: vec![kafka],
         broker,
+        link,
+        tls,
         make_data: true,
     })
 }

@@ -1,8 +1,10 @@
 //! `carrickd`: one node. Parse, bind, build, log the addresses, start, wait, drain.
 #![allow(clippy::disallowed_methods, reason = "the composition root: it reads files and the environment")]
 
+mod admin;
 mod config;
 mod dev;
+mod links;
 mod run;
 
 use std::path::PathBuf;

@@ -6,14 +6,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use carrick_log::LogSettings;
 use carrick_node::{DataDir, Node, NodeSettings};
+use carrick_rpc::admin::{AdminServer, AdminSocket};
 use carrick_serve::Drain;
 use carrick_store::{RocksStore, StoreBudget};
 use carrick_sys::{Disk, RealClock, RealDisk, RealEntropy, RealSpawn, Sys};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use crate::admin::Operator;
 use crate::config::Settings;
+use crate::links::Links;
 
 /// For requests under way, once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -53,18 +57,19 @@ async fn node(settings: Settings) -> anyhow::Result<()> {
 
     let mut bound = Vec::new();
     for listener in settings.listeners {
-        let (name, address) = (listener.name.clone(), listener.bind);
-        bound.push(carrick_serve::bind(listener).await.with_context(|| {
-            format!("listener {name} could not be bound to {address}: is another process there?")
-        })?);
+        let name = listener.name.clone();
+        bound.push(carrick_serve::bind(listener).await.with_context(|| format!("listener {name}"))?);
     }
+    let links = Links::bind(settings.tls.as_ref(), settings.link.as_ref()).await?;
+    let socket = AdminSocket::bind(&data.join("admin.sock")).await?;
     let store = Arc::new(RocksStore::open(&dir.catalog(), StoreBudget::default())?);
     let node_settings = NodeSettings {
         log: LogSettings { durability: settings.durability, segment_bytes: settings.segment_bytes },
         broker: settings.broker,
         memory_bytes: settings.memory_bytes,
     };
-    let node = Node::open(&sys, dir, store, node_settings).await?;
+    let node = Node::open(&sys, dir, store, links.dialer(), node_settings).await?;
+    let (stopping, stopped) = watch::channel(false);
 
     let drain = Drain::default();
     let mut accepting = Vec::new();
@@ -74,11 +79,17 @@ async fn node(settings: Settings) -> anyhow::Result<()> {
         let serving = listener.serve(sys.clone(), node.broker.clone(), node.budget.clone(), drain.clone());
         accepting.push(tokio::spawn(serving));
     }
+    accepting.extend(links.serve(Arc::clone(&node.links), &stopped));
+    let admin = AdminServer::new(Arc::new(Operator::new(Arc::clone(&node.links), node.catalog.node())));
+    println!("admin {}", data.join("admin.sock").display());
+    accepting.push(tokio::spawn(admin.serve_socket(socket, stopped.clone())));
     println!("ready");
 
     stop.wait().await;
     info!("stopping: {}s for what is under way", DRAIN_MAX.as_secs());
     node.broker.close();
+    node.links.stop();
+    stopping.send_replace(true);
     if !drain.drain(DRAIN_MAX).await {
         warn!("some requests were not finished in time");
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use carrick_broker::Broker;
 use carrick_sys::{Budget, Sys};
+use carrick_tls::{Files, Purpose, Refusals, Tls, TlsError};
 use carrick_wire::Text;
 use futures::future::{Either, select};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::connection::{Connection, serve};
@@ -19,6 +21,8 @@ use crate::connection::{Connection, serve};
 const CONNECTIONS_MAX: usize = 10_000;
 /// After an accept that failed, which is nearly always a want of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// For a TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
 /// A listener as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,20 +32,34 @@ pub struct Listener {
     /// What clients are told; port 0 stands for the port that was bound.
     pub advertised_host: String,
     pub advertised_port: u16,
+    /// TLS; None: plaintext. With a CA, clients without a certificate of it are refused.
+    pub tls: Option<Files>,
+}
+
+/// Why a listener cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("it could not be bound to {address}: {source}; is another process there?")]
+    Socket { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// A listener that holds its port.
 pub struct Bound {
     listener: Listener,
     socket: TcpListener,
+    tls: Option<Tls>,
     pub address: SocketAddr,
 }
 
 /// Takes the port; nothing is accepted before [`Bound::serve`].
-pub async fn bind(listener: Listener) -> io::Result<Bound> {
-    let socket = TcpListener::bind(listener.bind).await?;
-    let address = socket.local_addr()?;
-    Ok(Bound { listener, socket, address })
+pub async fn bind(listener: Listener) -> Result<Bound, BindError> {
+    let failed = |source| BindError::Socket { address: listener.bind, source };
+    let tls = listener.tls.clone().map(|files| Tls::open(files, Purpose::Kafka)).transpose()?;
+    let socket = TcpListener::bind(listener.bind).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok(Bound { listener, socket, tls, address })
 }
 
 /// Tells connections to finish what is under way and to close.
@@ -91,7 +109,10 @@ impl Bound {
     pub async fn serve(self, sys: Sys, broker: Broker, budget: Budget, drain: Drain) {
         let (host, port) = self.advertised();
         let host = Text::from(host);
-        info!(listener = self.name(), address = %self.address, advertised = %format!("{host}:{port}"), "listening");
+        let advertised = format!("{host}:{port}");
+        info!(listener = self.name(), address = %self.address, %advertised, tls = self.tls.is_some(), "listening");
+        let refusals = Refusals::new(self.name());
+        let following = self.tls.clone().map(|tls| tokio::spawn(tls.follow()));
         let begun = drain.begun();
         tokio::pin!(begun);
         loop {
@@ -99,7 +120,7 @@ impl Bound {
                 let next = std::pin::pin!(self.socket.accept());
                 match select(next, begun.as_mut()).await {
                     Either::Left((accepted, _)) => accepted,
-                    Either::Right(_) => return,
+                    Either::Right(_) => break,
                 }
             };
             let (stream, peer) = match accepted {
@@ -123,14 +144,42 @@ impl Bound {
                 port,
                 peer,
             };
-            tokio::spawn(run(connection, stream, permit));
+            let shaking = self.tls.clone().map(|tls| (tls, refusals.clone()));
+            tokio::spawn(run(connection, stream, shaking, permit));
+        }
+        if let Some(following) = following {
+            following.abort();
         }
     }
 }
 
-async fn run(connection: Connection, stream: TcpStream, _open: OwnedSemaphorePermit) {
+async fn run(
+    connection: Connection,
+    stream: TcpStream,
+    shaking: Option<(Tls, Refusals)>,
+    _open: OwnedSemaphorePermit,
+) {
     if let Err(e) = stream.set_nodelay(true) {
         warn!(peer = %connection.peer, error = %e, "TCP_NODELAY was refused");
     }
-    serve(connection, stream).await;
+    let Some((tls, refusals)) = shaking else {
+        return serve(connection, stream).await;
+    };
+    let shaken = {
+        let shaking = tokio::time::timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls.server()).accept(stream));
+        let draining = connection.drain.begun();
+        futures::pin_mut!(shaking, draining);
+        match select(shaking, draining).await {
+            Either::Left((shaken, _)) => shaken,
+            Either::Right(_) => return,
+        }
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(connection, stream).await,
+        Ok(Err(e)) => refusals.note(connection.peer, &e),
+        Err(_) => {
+            refusals
+                .note(connection.peer, &format_args!("no TLS handshake within {}s", HANDSHAKE_MAX.as_secs()));
+        }
+    }
 }

@@ -14,8 +14,9 @@ use carrick_wire::{
 use futures::future::{Either, pending, select};
 use futures::stream::{FuturesOrdered, StreamExt as _};
 use futures::{FutureExt as _, pin_mut, select_biased};
-use tokio::io::{AsyncRead, AsyncWrite, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::accept::Drain;
@@ -23,6 +24,8 @@ use crate::frame::{FrameError, read_body, read_length, write_all};
 
 /// Silence with nothing under way.
 const IDLE_MAX: Duration = Duration::from_secs(600);
+/// To say goodbye.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) struct Connection {
     pub sys: Sys,
@@ -176,6 +179,8 @@ async fn write_answers(
     let mut more = true;
     loop {
         if !more && under_way.is_empty() {
+            // TLS says that this is the end; a peer that does not listen any more need not hear it.
+            let _ = timeout(SHUTDOWN_MAX, stream.shutdown()).await;
             return Ok(());
         }
         let next = {

@@ -1,8 +1,8 @@
-//! Sockets: the accept path, limits, and the Kafka connection loop.
+//! Sockets: the accept path, TLS, limits, and the Kafka connection loop.
 //!
-//! **Place**: layer 3, over `wire` and `broker`.
+//! **Place**: layer 3, over `wire`, `tls` and `broker`.
 //!
-//! **Guarantees**: a request's length is taken from the node's budget before its bytes are read; answers leave in the order
+//! **Guarantees**: a TLS handshake is its connection's own affair, and what it shows follows the certificate's files; a request's length is taken from the node's budget before its bytes are read; answers leave in the order
 //! of their requests; nothing that one connection sends ends the accept loop or another connection.
 //!
 //! **Limits**: `REQUESTS_PER_CONNECTION_MAX` requests under way, `REQUEST_BYTES_MAX` a request, ten minutes of silence, a
@@ -15,4 +15,4 @@ mod accept;
 mod connection;
 mod frame;
 
-pub use accept::{Bound, Drain, Listener, bind};
+pub use accept::{BindError, Bound, Drain, Listener, bind};

@@ -51,6 +51,10 @@ impl Reader {
         read
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// An empty one if it is not there.
     pub(super) fn table(&mut self, key: &str) -> Self {
         let table = self.optional(key, "a table", |v| v.as_table().cloned());

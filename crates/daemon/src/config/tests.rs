@@ -33,6 +33,39 @@ fn a_good_file_is_read_whole() {
 }
 
 #[test]
+fn a_listener_speaks_tls_and_certificates_are_authentication_enough() {
+    let listener = |more: &str| {
+        let name = "name = \"outside\"\nbind = \"0.0.0.0:9094\"\nadvertised = \"kafka.east.example:9094\"\n";
+        parse(&format!("[node]\ndata = \"d\"\n[[listener]]\n{name}{more}"))
+    };
+    let tls = "protocol = \"tls\"\ntls.cert = \"a.pem\"\ntls.key = \"a.key\"\n";
+    let settings = listener(&format!("{tls}tls.client_ca = \"ca.pem\"")).unwrap();
+    let wanted = Files { cert: "a.pem".into(), key: "a.key".into(), ca: Some("ca.pem".into()) };
+    assert_eq!(settings.listeners[0].tls.as_ref(), Some(&wanted));
+    let settings = listener(&format!("{tls}allow_unauthenticated = true")).unwrap();
+    assert!(settings.listeners[0].tls.as_ref().is_some_and(|it| it.ca.is_none()));
+
+    let faults = |more: &str| listener(more).unwrap_err();
+    assert!(
+        faults(tls)[0].starts_with("listener[0].bind: anyone who reaches"),
+        "a server's certificate alone"
+    );
+    let open = "allow_unauthenticated = true\n";
+    assert_eq!(
+        faults(&format!("{open}protocol = \"tls\"\ntls.cert = 7\ntls.colour = \"red\"")),
+        [
+            "listener[0].tls.cert = 7: a PEM file is wanted",
+            "listener[0].tls.key: is missing: a PEM file is wanted",
+            "listener[0].tls.colour: there is no such key",
+        ]
+    );
+    assert_eq!(
+        faults(&format!("{open}tls.cert = \"a.pem\"")),
+        ["listener[0].tls: has no effect without protocol = \"tls\""]
+    );
+}
+
+#[test]
 fn every_fault_is_reported_at_once() {
     let bad = r#"
 surprise = 1

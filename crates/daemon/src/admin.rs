@@ -1,0 +1,167 @@
+//! What operators ask, over the admin socket: messages to calls of the engine and back.
+
+use std::sync::Arc;
+
+use carrick_catalog::NodeRecord;
+use carrick_link::{
+    CreateLink, CreateMirrors, Engine, EngineError, LinkStatus, MirrorOutcome, MirrorStatus, Mutation,
+    PartitionStatus,
+};
+use carrick_proto::v1;
+use carrick_rpc::admin::{Admin, Caller};
+use carrick_rpc::{Code, Request, Response, Status, async_trait};
+use tracing::info;
+
+/// The operator's side of a node.
+pub struct Operator {
+    engine: Arc<Engine>,
+    node: NodeRecord,
+}
+
+impl Operator {
+    pub fn new(engine: Arc<Engine>, node: NodeRecord) -> Self {
+        Self { engine, node }
+    }
+}
+
+#[async_trait]
+impl Admin for Operator {
+    async fn create_link(
+        &self,
+        request: Request<v1::CreateLinkRequest>,
+    ) -> Result<Response<v1::CreateLinkResponse>, Status> {
+        let mutation = mutation(&request, request.get_ref().mutation.as_ref())?;
+        let v1::CreateLinkRequest { name, peer, connections, .. } = request.into_inner();
+        audit("link create", &mutation, &name);
+        let asked = CreateLink { name, peer, connections };
+        let created = self.engine.create_link(&mutation, asked).await.map_err(status)?;
+        Ok(Response::new(v1::CreateLinkResponse {
+            link: created.link.map(link_info),
+            plan: created.plan,
+            applied: created.applied,
+            undo: String::new(),
+        }))
+    }
+
+    async fn list_links(
+        &self,
+        _request: Request<v1::ListLinksRequest>,
+    ) -> Result<Response<v1::ListLinksResponse>, Status> {
+        let links = self.engine.links().into_iter().map(link_info).collect();
+        Ok(Response::new(v1::ListLinksResponse { links }))
+    }
+
+    async fn create_mirrors(
+        &self,
+        request: Request<v1::CreateMirrorsRequest>,
+    ) -> Result<Response<v1::CreateMirrorsResponse>, Status> {
+        let mutation = mutation(&request, request.get_ref().mutation.as_ref())?;
+        let v1::CreateMirrorsRequest { link, topics, .. } = request.into_inner();
+        audit("mirror create", &mutation, &format!("{link} {}", topics.join(" ")));
+        let created =
+            self.engine.create_mirrors(&mutation, CreateMirrors { link, topics }).await.map_err(status)?;
+        Ok(Response::new(v1::CreateMirrorsResponse {
+            mirrors: created.mirrors.into_iter().map(mirror_plan).collect(),
+            applied: created.applied,
+            undo: String::new(),
+        }))
+    }
+
+    async fn list_mirrors(
+        &self,
+        request: Request<v1::ListMirrorsRequest>,
+    ) -> Result<Response<v1::ListMirrorsResponse>, Status> {
+        let link = request.into_inner().link;
+        let mirrors = self.engine.mirrors().into_iter().filter(|it| link.is_empty() || it.link == link);
+        Ok(Response::new(v1::ListMirrorsResponse { mirrors: mirrors.map(mirror_info).collect() }))
+    }
+
+    async fn describe_node(
+        &self,
+        _request: Request<v1::DescribeNodeRequest>,
+    ) -> Result<Response<v1::DescribeNodeResponse>, Status> {
+        Ok(Response::new(v1::DescribeNodeResponse {
+            cluster_id: self.node.cluster.to_string(),
+            node_id: self.node.node.to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }))
+    }
+}
+
+/// One line per mutation that was asked for.
+fn audit(verb: &str, mutation: &Mutation, of: &str) {
+    info!(target: "audit", verb, of, who = mutation.who, dry_run = mutation.dry_run, request = %hex(&mutation.request), "asked");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mutation<T>(request: &Request<T>, stated: Option<&v1::Mutation>) -> Result<Mutation, Status> {
+    let who = request.extensions().get::<Caller>().map_or_else(|| "unknown".into(), ToString::to_string);
+    let stated = stated.ok_or_else(|| Status::invalid_argument("the request id is missing"))?;
+    let id = <[u8; 16]>::try_from(stated.request_id.as_ref());
+    let request = id.map_err(|_| Status::invalid_argument("a request id is of 16 bytes"))?;
+    Ok(Mutation { request, dry_run: stated.dry_run, who })
+}
+
+fn status(failed: EngineError) -> Status {
+    let code = match &failed {
+        EngineError::NoLink { .. } => Code::NotFound,
+        EngineError::LinkExists { .. } => Code::AlreadyExists,
+        EngineError::Invalid { .. } => Code::InvalidArgument,
+        EngineError::NotConnected { .. } => Code::Unavailable,
+        EngineError::NothingToMirror { .. } => Code::FailedPrecondition,
+        EngineError::Ledger(_) | EngineError::Event(_) | EngineError::Sink { .. } => Code::Internal,
+    };
+    Status::new(code, failed.to_string())
+}
+
+fn millis(age: std::time::Duration) -> u64 {
+    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn link_info(link: LinkStatus) -> v1::LinkInfo {
+    v1::LinkInfo {
+        name: link.name,
+        link_id: link.id.to_string(),
+        peer: link.peer,
+        state: link.state.name().into(),
+        reason: link.reason,
+        peer_cluster_id: link.peer_cluster.map_or_else(String::new, |it| it.to_string()),
+        heard_ms: link.heard.ok().map(millis),
+    }
+}
+
+fn mirror_plan(outcome: MirrorOutcome) -> v1::MirrorPlan {
+    let MirrorOutcome { topic, partitions, outcome, message } = outcome;
+    v1::MirrorPlan { topic, partitions, outcome: outcome.into(), message }
+}
+
+fn mirror_info(mirror: MirrorStatus) -> v1::MirrorInfo {
+    let reason = match (mirror.code.is_empty(), mirror.message.is_empty()) {
+        (true, _) => mirror.message,
+        (false, true) => mirror.code,
+        (false, false) => format!("{}: {}", mirror.code, mirror.message),
+    };
+    v1::MirrorInfo {
+        topic: mirror.name,
+        link: mirror.link,
+        state: mirror.state.name().into(),
+        reason,
+        partitions: mirror.partitions.into_iter().map(partition_info).collect(),
+    }
+}
+
+fn partition_info(it: PartitionStatus) -> v1::MirrorPartition {
+    let offsets = it.offsets.unwrap_or_default();
+    let heard = it.source_high.ok();
+    v1::MirrorPartition {
+        partition: it.partition.0,
+        log_start: offsets.log_start.at().get(),
+        high_watermark: offsets.high_watermark.at().get(),
+        log_end: offsets.log_end.at().get(),
+        source_high_watermark: heard.map(|(high, _)| high.get()),
+        heard_ms: heard.map(|(_, age)| millis(age)),
+    }
+}

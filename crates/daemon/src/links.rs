@@ -1,0 +1,101 @@
+//! The links' sockets: how this node dials its peers, and where they dial.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use carrick_link::{Connection, DialError, Dialer, Engine};
+use carrick_rpc::tls::{Files, Purpose, Tls};
+use carrick_rpc::{Endpoint, LinkServer};
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::{LinkListener, TlsFiles};
+
+/// Sessions that peers opened and the engine has not taken yet.
+const ACCEPTED_MAX: usize = 16;
+
+pub struct Links {
+    tls: Option<Tls>,
+    server: Option<(LinkServer, SocketAddr)>,
+}
+
+impl Links {
+    /// Reads the certificates and takes the port.
+    pub async fn bind(files: Option<&TlsFiles>, listener: Option<&LinkListener>) -> anyhow::Result<Self> {
+        let Some(files) = files else {
+            return Ok(Self { tls: None, server: None });
+        };
+        let files = Files { cert: files.cert.clone(), key: files.key.clone(), ca: Some(files.ca.clone()) };
+        let tls = Tls::open(files, Purpose::Grpc)?;
+        let server = match listener {
+            Some(listener) => {
+                let bound = LinkServer::bind(listener.bind, tls.clone()).await;
+                let taken = || {
+                    format!(
+                        "the link port could not be bound to {}: is another process there?",
+                        listener.bind
+                    )
+                };
+                let server = bound.with_context(taken)?;
+                let address = server.address()?;
+                Some((server, address))
+            }
+            None => None,
+        };
+        Ok(Self { tls: Some(tls), server })
+    }
+
+    pub fn dialer(&self) -> Arc<dyn Dialer> {
+        Arc::new(TlsDialer { tls: self.tls.clone() })
+    }
+
+    /// Hands what peers open to the engine, and looks after the certificates.
+    pub fn serve(self, engine: Arc<Engine>, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let mut tasks = Vec::new();
+        if let Some(tls) = self.tls {
+            tokio::spawn(async move { tls.follow().await });
+        }
+        if let Some((server, address)) = self.server {
+            println!("link {address}");
+            let (accepted, mut taken) = mpsc::channel::<carrick_rpc::Connection>(ACCEPTED_MAX);
+            let stopped = stopped.clone();
+            tasks.push(tokio::spawn(async move { server.serve(accepted, stopped).await }));
+            tasks.push(tokio::spawn(async move {
+                while let Some(connection) = taken.recv().await {
+                    engine.accept(convert(connection));
+                }
+            }));
+        }
+        tasks
+    }
+}
+
+fn convert(connection: carrick_rpc::Connection) -> Connection {
+    let carrick_rpc::Connection { outgoing, incoming, peer } = connection;
+    Connection { outgoing, incoming, peer: peer.address }
+}
+
+struct TlsDialer {
+    tls: Option<Tls>,
+}
+
+impl Dialer for TlsDialer {
+    fn dial(&self, peer: &str) -> BoxFuture<'static, Result<Connection, DialError>> {
+        let (tls, peer) = (self.tls.clone(), peer.to_string());
+        Box::pin(async move {
+            let refused = |message: String| DialError { message };
+            let tls = tls.ok_or_else(|| {
+                refused("this node has no certificate: give it one under [tls]; `carrick pki` makes one for a trial".into())
+            })?;
+            let (host, port) =
+                peer.rsplit_once(':').ok_or_else(|| refused(format!("{peer} is not host:port")))?;
+            let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
+            let port = port.parse().map_err(|_| refused(format!("{peer} is not host:port")))?;
+            let endpoint = Endpoint { host, port, server_name: None };
+            let connection = carrick_rpc::dial(&endpoint, &tls).await.map_err(|e| refused(e.to_string()))?;
+            Ok(convert(connection))
+        })
+    }
+}
