@@ -45,15 +45,19 @@ impl DataDir {
             let path = at.to_path_buf();
             move |source| DataError::Disk { path, source }
         };
+        let format = path.join("FORMAT");
+        let read = || -> Result<Option<ClusterId>, DataError> {
+            let stated = disk.read_small(&format, FORMAT_BYTES_MAX).map_err(failed(&format))?;
+            stated.map(|bytes| parse(&format, &bytes)).transpose()
+        };
+        // A newer layout is refused before even the lock is made; what counts is what stands there under the lock.
+        read()?;
         let lock_path = path.join("LOCK");
         let lock = disk.lock(&lock_path).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => DataError::InUse { path: path.into() },
             _ => DataError::Disk { path: lock_path.clone(), source },
         })?;
-        let format = path.join("FORMAT");
-        let stated = disk.read_small(&format, FORMAT_BYTES_MAX).map_err(failed(&format))?;
-        let cluster = stated.map(|bytes| parse(&format, &bytes)).transpose()?;
-        Ok(Self { path: path.into(), cluster, _lock: lock })
+        Ok(Self { path: path.into(), cluster: read()?, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {

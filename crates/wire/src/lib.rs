@@ -1,11 +1,9 @@
 //! The Kafka protocol, sans-IO and in both directions: frames to messages and messages to frames.
 //!
-//! # Place
-//!
-//! Below the broker, which gives the messages their meaning, and the listener and the client, which move frames. This
+//! **Place**: layer 2, below the broker, which gives the messages their meaning, and the listener and the client, which move frames. This
 //! crate touches no socket, clock or file.
 //!
-//! # Guarantees
+//! **Guarantees**:
 //!
 //! - Each message is described once, in a table of [`messages`]; struct, decoder, encoder and schema follow from it.
 //! - Any input costs at most 8 times its length plus 64 KiB of memory to decode, and never a panic ([`Decoder`], [`Meter`]).
@@ -15,15 +13,11 @@
 //!   bytes where one belongs. After an answer they are refused ([`Decoder::finish`]).
 //! - Tagged fields that the table does not know are passed over. Null where a version has none is refused, both ways.
 //!
-//! # Limits
-//!
-//! A text has at most 32,767 bytes, as in Kafka; a frame at most 2 GiB, and what a listener accepts should be far less.
+//! **Limits**: a text has at most 32,767 bytes, as in Kafka; a frame at most 2 GiB, and what a listener accepts should be far less.
 //! The highest versions are Kafka 4.1's, the lowest Kafka 4.0's (KIP-896); [`ApiKey::range`] has them,
 //! [`ApiRange::advertised`] what to tell clients.
 //!
-//! # Absent on purpose
-//!
-//! Record batches, which are opaque here; unknown tagged fields, which are not kept; requests between brokers (but WriteTxnMarkers); share
+//! **Absent on purpose**: record batches, which are opaque here; unknown tagged fields, which are not kept; requests between brokers (but WriteTxnMarkers); share
 //! groups, KIP-848 groups and telemetry.
 
 mod api;

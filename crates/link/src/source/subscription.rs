@@ -152,12 +152,12 @@ impl Sender {
             let offsets = self.partition.offsets();
             let now = (offsets.high_watermark.at(), offsets.log_start.at());
             self.check_progress(next, &offsets)?;
-            if next < now.0 {
-                if let Some(after) = self.send_frame(data, next, sequence, &mut sent).await? {
-                    (next, sequence) = (after, sequence + 1);
-                    told = now;
-                    continue;
-                }
+            if next < now.0
+                && let Some(after) = self.send_frame(data, next, sequence, &mut sent).await?
+            {
+                (next, sequence) = (after, sequence + 1);
+                told = now;
+                continue;
             }
             if told != now {
                 self.send_change(data, &offsets).await?;
