@@ -1,6 +1,6 @@
 """What scripts/demo runs: two sites, a producer, a mirror, a kill. Words on stderr; the last line, on stdout, is the result."""
 
-import base64, json, logging, pathlib, shutil, signal, struct, subprocess, sys, tempfile, threading, time
+import base64, json, pathlib, shutil, signal, struct, subprocess, sys, tempfile, threading, time
 
 from confluent_kafka import Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -9,8 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / "target" / "debug"
 BEGAN = time.monotonic()
 TOPICS = {"orders": 12, "payments": 4, "audit.log": 1}
-QUIET = logging.getLogger("librdkafka")  # its words about a killed site are expected
-QUIET.setLevel(logging.CRITICAL)
+QUIET = {"log_level": 0}  # librdkafka's words about a killed site are expected
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
@@ -66,7 +65,7 @@ class Load:
         self.acknowledged, self.failed, self.stopping = 0, [], False
         self.producers = [
             Producer({"bootstrap.servers": address, "enable.idempotence": True, "compression.type": codec,
-                      "linger.ms": 5, "message.timeout.ms": 60000}, logger=QUIET)
+                      "linger.ms": 5, "message.timeout.ms": 60000} | QUIET)
             for codec in CODECS
         ]
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -129,7 +128,7 @@ def show(site):
 
 def ids(site):
     """Topic ids by name, asked of the node as any client would."""
-    admin = AdminClient({"bootstrap.servers": site.kafka})
+    admin = AdminClient({"bootstrap.servers": site.kafka} | QUIET)
     described = admin.describe_topics(TopicCollection(list(TOPICS)))
     found = {name: future.result().topic_id for name, future in described.items()}
     packed = {name: struct.pack(">qq", it.get_most_significant_bits(), it.get_least_significant_bits()) for name, it in found.items()}
@@ -169,7 +168,7 @@ def run(home, east, west):
         site.start()
         say(f"{site.name}: Kafka clients at {site.kafka}, peers at {site.link}")
 
-    admin = AdminClient({"bootstrap.servers": east.kafka})
+    admin = AdminClient({"bootstrap.servers": east.kafka} | QUIET)
     for future in admin.create_topics([NewTopic(name, count, 1) for name, count in TOPICS.items()]).values():
         future.result()
     load = Load(east.kafka)
