@@ -25,7 +25,7 @@ pub use carrick_sys::Wake;
 pub use digest::Digest;
 pub use epochs::EpochEnd;
 pub use partition::{
-    AppendError, Appended, Bound, Damage, MirrorError, Partition, ReadError, Role, Slice, TimeAnswer,
+    AppendError, Appended, Behind, Bound, Damage, MirrorError, Partition, ReadError, Role, Slice, TimeAnswer,
     WaitError,
 };
 pub use producers::ProducerRefusal;

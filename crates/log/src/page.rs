@@ -8,7 +8,10 @@
 //! | 26..42 | topic id |
 //! | 42..46 | partition |
 //! | 46..54 | base offset |
-//! | 54..4092 | zeros |
+//! | 54..62 | where the log began when the segment was begun |
+//! | 62..70 | where it ended then: what stands before has to reach there |
+//! | 70..78 | where its durable end was then: a crash has taken nothing below |
+//! | 78..4092 | zeros |
 //! | 4092..4096 | CRC-32C of all before |
 
 use bytes::{Buf as _, BufMut as _};
@@ -28,6 +31,15 @@ pub(crate) struct Page {
     pub base: Offset,
 }
 
+/// The log at the moment when a segment was begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Before {
+    pub start: Offset,
+    /// Below the segment's base where a mirror's source has a hole between the two.
+    pub end: Offset,
+    pub durable: Offset,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadPage {
     #[error("its first page is not a segment's")]
@@ -39,21 +51,23 @@ pub(crate) enum BadPage {
 }
 
 impl Page {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self, before: Before) -> Vec<u8> {
         let mut page = Vec::with_capacity(PAGE_LEN);
         page.put_slice(MAGIC);
         page.put_u16(VERSION);
         page.put_slice(&self.cluster.bytes());
         page.put_slice(&self.topic.bytes());
         page.put_u32(self.partition.0);
-        page.put_i64(self.base.get());
+        for offset in [self.base, before.start, before.end, before.durable] {
+            page.put_i64(offset.get());
+        }
         page.resize(CRC_AT, 0);
         page.put_u32(crc(&page));
         page
     }
 
-    /// Checks that `bytes` are this page.
-    pub(crate) fn check(&self, bytes: &[u8]) -> Result<(), BadPage> {
+    /// Checks that `bytes` are this page; what was before is theirs to say.
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<Before, BadPage> {
         let (Some(covered), Some(mut stated)) = (bytes.get(..CRC_AT), bytes.get(CRC_AT..PAGE_LEN)) else {
             return Err(BadPage::NotOurs);
         };
@@ -72,8 +86,9 @@ impl Page {
         };
         let (cluster, topic) = (ClusterId::from_bytes(id()), TopicId::from_bytes(id()));
         let partition = Partition(rest.get_u32());
-        let page = Self { cluster, topic, partition, base: Offset::clamped(rest.get_i64()) };
-        if page == *self { Ok(()) } else { Err(BadPage::Foreign(page)) }
+        let [base, start, end, durable] = std::array::from_fn(|_| Offset::clamped(rest.get_i64()));
+        let page = Self { cluster, topic, partition, base };
+        if page == *self { Ok(Before { start, end, durable }) } else { Err(BadPage::Foreign(page)) }
     }
 }
 
@@ -94,21 +109,25 @@ mod tests {
         }
     }
 
+    fn before() -> Before {
+        Before { start: Offset::clamped(1), end: Offset::clamped(3), durable: Offset::clamped(2) }
+    }
+
     #[test]
     fn a_page_knows_its_own_and_no_other() {
-        assert_eq!(page().check(&page().encode()), Ok(()));
+        assert_eq!(page().check(&page().encode(before())), Ok(before()));
         let other = Page { base: Offset::clamped(5), ..page() };
-        assert_eq!(page().check(&other.encode()), Err(BadPage::Foreign(other)));
+        assert_eq!(page().check(&other.encode(before())), Err(BadPage::Foreign(other)));
     }
 
     #[test]
     fn a_damaged_or_newer_page_is_refused() {
         for at in 0..PAGE_LEN {
-            let mut bytes = page().encode();
+            let mut bytes = page().encode(before());
             bytes[at] ^= 1;
             assert_eq!(page().check(&bytes), Err(BadPage::NotOurs));
         }
-        let mut newer = page().encode();
+        let mut newer = page().encode(before());
         newer[9] = 2;
         let sum = crc(&newer[..CRC_AT]).to_be_bytes();
         newer[CRC_AT..].copy_from_slice(&sum);

@@ -2,9 +2,11 @@
 
 mod append;
 mod read;
+mod readable;
 
 pub use append::{AppendError, Appended, MirrorError};
 pub use read::{Bound, ReadError, Slice, TimeAnswer};
+pub use readable::Behind;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -13,12 +15,14 @@ use carrick_record::{ControlKind, Header};
 use carrick_sys::{Durable, Waiters, Wake};
 use carrick_types::{
     DurableEnd, Generation, HighWatermark, LastStable, LeaderEpoch, LogEnd, LogStart, Offset, Offsets,
-    Partition as Index, ProducerId, Timestamp, TopicId,
+    Partition as Index, ProducerEpoch, ProducerId, Timestamp, TopicId,
 };
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::digest::Digest;
 use crate::epochs::{EpochEnd, Epochs};
+use crate::page::PAGE_LEN;
+use crate::partition::readable::Readable;
 use crate::producers::Producers;
 use crate::segment::Segment;
 use crate::store::{Durability, Shared};
@@ -31,8 +35,10 @@ pub enum Role {
     Writable { epoch: LeaderEpoch },
     /// The link alone, with batches of generations up to this one.
     Mirror { generation: Generation },
-    /// Nobody, until an operator acts.
+    /// Nobody, until the peer was heard or an operator acts.
     Closed,
+    /// Nobody: another site writes the topic since.
+    Superseded,
     /// Nobody: the topic was deleted.
     Gone,
 }
@@ -77,6 +83,7 @@ pub(crate) struct Inner {
     pub transactions: Transactions,
     pub epochs: Epochs,
     pub damage: Option<Damage>,
+    pub readable: Readable,
     pub waiters: Waiters,
     /// What the waiters were last woken for: high watermark, last stable offset, durable end.
     pub told: [Offset; 3],
@@ -102,6 +109,7 @@ impl Inner {
             transactions: Transactions::default(),
             epochs: Epochs::default(),
             damage: None,
+            readable: Readable::default(),
             waiters: Waiters::default(),
             told: [Offset::ZERO; 3],
             unsynced: 0,
@@ -132,10 +140,10 @@ impl Inner {
             && header.is_transactional()
         {
             match control {
-                None => self.transactions.data(id, header.base_offset),
+                None if !header.is_control() => self.transactions.data(id, header.base_offset),
                 Some(ControlKind::Abort) => self.transactions.end(id, header.base_offset, false),
                 Some(ControlKind::Commit) => self.transactions.end(id, header.base_offset, true),
-                Some(ControlKind::Other(_)) => {}
+                Some(ControlKind::Other(_)) | None => {}
             }
         }
         self.end = header.next_offset();
@@ -175,7 +183,9 @@ impl Partition {
         let inner = self.inner.lock();
         match inner.role {
             Role::Writable { epoch } => epoch,
-            Role::Mirror { .. } | Role::Closed | Role::Gone => inner.epochs.last().unwrap_or_default(),
+            Role::Mirror { .. } | Role::Closed | Role::Superseded | Role::Gone => {
+                inner.epochs.last().unwrap_or_default()
+            }
         }
     }
 
@@ -210,6 +220,24 @@ impl Partition {
         bases
     }
 
+    /// How far somebody is behind who has everything below `offset`; None if not at all.
+    pub fn behind(&self, offset: Offset) -> Option<Behind> {
+        let inner = self.inner.lock();
+        let high = self.high(&inner);
+        if offset >= high {
+            return None;
+        }
+        // Nothing that is readable now has no mark but what was before this node began.
+        let (since, or_before) = inner.readable.since(offset).unwrap_or((self.shared.sys.clock.wall(), true));
+        Some(Behind { offsets: high.since(offset), bytes: bytes_from(&inner, offset), since, or_before })
+    }
+
+    /// Bytes from the batch that holds `offset` to the log's end; at most that many.
+    pub fn bytes_from(&self, offset: Offset) -> u64 {
+        let inner = self.inner.lock();
+        if offset >= inner.end { 0 } else { bytes_from(&inner, offset) }
+    }
+
     /// The sum over all batches to the log's end.
     pub fn digest(&self) -> Digest {
         self.inner.lock().digest
@@ -227,6 +255,13 @@ impl Partition {
     /// Open transactions: producer and first offset.
     pub fn open_transactions(&self) -> Vec<(ProducerId, Offset)> {
         self.inner.lock().transactions.open()
+    }
+
+    /// The producers of open transactions, with the newest epoch of each.
+    pub fn open_producers(&self) -> Vec<(ProducerId, ProducerEpoch)> {
+        let inner = self.inner.lock();
+        let open = inner.transactions.open().into_iter();
+        open.map(|(id, _)| (id, inner.producers.epoch_of(id).unwrap_or_default())).collect()
     }
 
     /// Wakes `wake` at the next move of any offset, once.
@@ -312,6 +347,9 @@ impl Partition {
         debug_assert!(offsets.ordered(fsync), "the five offsets keep their order: {offsets:?}");
         let moved = [offsets.high_watermark.at(), offsets.last_stable.at(), offsets.durable_end.at()];
         if moved != inner.told {
+            if moved[0] != inner.told[0] {
+                inner.readable.note(moved[0], self.shared.sys.clock.wall());
+            }
             inner.told = moved;
             inner.waiters.wake_all();
         }
@@ -324,7 +362,7 @@ impl Partition {
         };
         let high = match inner.role {
             Role::Mirror { .. } => inner.source_high.map_or(inner.start, |source| source.min(own)),
-            Role::Writable { .. } | Role::Closed | Role::Gone => own,
+            Role::Writable { .. } | Role::Closed | Role::Superseded | Role::Gone => own,
         };
         high.max(inner.start)
     }
@@ -340,4 +378,14 @@ impl Partition {
             durable_end: DurableEnd::new(inner.durable),
         }
     }
+}
+
+fn bytes_from(inner: &Inner, offset: Offset) -> u64 {
+    let first = inner.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1);
+    let segments = inner.segments.iter().skip(first).enumerate();
+    let bytes = segments.map(|(at, segment)| match at {
+        0 => segment.end.saturating_sub(segment.position_of(offset)),
+        _ => segment.end.saturating_sub(PAGE_LEN as u64),
+    });
+    bytes.sum()
 }

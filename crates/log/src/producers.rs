@@ -36,7 +36,7 @@ struct Producer {
     batches: VecDeque<Appended>,
     /// The log's end when it last wrote, which orders producers by age.
     seen: Offset,
-    /// When it last wrote, by the node's clock; while recovering, by its batch.
+    /// When it last wrote, by the node's clock; after a start, then at the earliest: the times in its batches are its own.
     at: Timestamp,
 }
 
@@ -135,6 +135,10 @@ impl Producers {
             });
         }
         self.forget_idle(at);
+    }
+
+    pub(crate) fn epoch_of(&self, id: ProducerId) -> Option<ProducerEpoch> {
+        self.by_id.get(&id).map(|it| it.epoch)
     }
 
     fn forget_idle(&mut self, now: Timestamp) {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use carrick_sys::{Sys, Task, Waiters, Wake};
+use carrick_sys::{Opening, Sys, Task, Waiters, Wake};
 use carrick_types::limits::UNSYNCED_BYTES_MAX;
 use carrick_types::{ClusterId, Offset, Partition as Index, TopicId};
 use futures::{FutureExt as _, select_biased};
@@ -42,6 +42,9 @@ impl Default for LogSettings {
     }
 }
 
+/// Left in the data directory by a node whose sync failed.
+const SYNC_FAILED: &str = "SYNC-FAILED";
+
 /// At durability `os`, what is written is synced after this long, or this many bytes.
 const OS_SYNC_EVERY: Duration = Duration::from_secs(1);
 const OS_SYNC_BYTES: u64 = 16 << 20;
@@ -67,11 +70,24 @@ pub(crate) struct Shared {
     unsynced: AtomicU64,
     room: Mutex<Waiters>,
     halted: OnceLock<String>,
+    /// A sync of an earlier life failed, and nothing was flushed since: what the page cache shows may not be on the disk.
+    pub doubtful: bool,
 }
 
 impl Shared {
     pub(crate) fn halted(&self) -> Option<String> {
         self.halted.get().cloned()
+    }
+
+    /// Stops all acknowledging, and leaves word for the next life. The word need not outlive a power cut: neither does the
+    /// page cache.
+    fn halt(&self, failed: &io::Error) {
+        error!(error = %failed, "a sync failed: nothing more is acknowledged; restart carrickd once the disk is well");
+        let mark = self.sys.disk.open(&self.root.join(SYNC_FAILED), Opening::New);
+        if let Err(e) = mark.and_then(|mark| mark.write_at(&[failed.to_string().as_bytes()], 0)) {
+            error!(error = %e, "the failed sync could not be marked: restart the machine, not carrickd alone");
+        }
+        let _ = self.halted.set(failed.to_string());
     }
 }
 
@@ -103,10 +119,8 @@ pub struct LogStore {
 impl LogStore {
     /// Over `root`, which must be there. What was deleted and not yet removed is removed.
     pub fn open(sys: Sys, root: &Path, cluster: ClusterId, settings: LogSettings) -> io::Result<Self> {
-        let trash = root.join("trash");
-        if sys.disk.exists(&trash) {
-            sys.disk.remove_dir_all(&trash)?;
-        }
+        there(sys.disk.remove_dir_all(&root.join("trash")))?;
+        let doubtful = there(sys.disk.open(&root.join(SYNC_FAILED), Opening::Read).map(drop))?;
         sys.disk.create_dir_all(&root.join("topics"))?;
         sys.disk.dir(root)?.make_durable()?;
         let shared = Arc::new(Shared {
@@ -119,6 +133,7 @@ impl LogStore {
             unsynced: AtomicU64::new(0),
             room: Mutex::default(),
             halted: OnceLock::new(),
+            doubtful,
         });
         let syncer = shared.sys.spawn.spawn("log sync", Box::pin(sync_loop(Arc::clone(&shared))));
         Ok(Self { shared, partitions: Mutex::default(), _syncer: syncer })
@@ -143,6 +158,11 @@ impl LogStore {
             let opened = Partition::new(Arc::clone(&self.shared), place, Inner::new(role));
             opened.lock().this = Arc::downgrade(&opened);
             opened.recover(clean, now).map_err(|source| OpenError::Disk { topic, partition, source })?;
+            {
+                let mut inner = opened.lock();
+                let end = inner.end;
+                inner.readable.begin(end);
+            }
             let newest = opened.last_epoch();
             if !role.fits(newest) {
                 let newest = newest.map_or(0, |it| it.get());
@@ -178,22 +198,19 @@ impl LogStore {
         }
         let disk = &self.shared.sys.disk;
         let dir = self.shared.root.join("topics").join(topic.to_string());
-        if !disk.exists(&dir) {
-            return Ok(());
-        }
         let trash = self.shared.root.join("trash");
         disk.create_dir_all(&trash)?;
         let gone = trash.join(topic.to_string());
-        disk.rename(&dir, &gone)?;
-        disk.remove_dir_all(&gone)
+        if there(disk.rename(&dir, &gone))? { disk.remove_dir_all(&gone) } else { Ok(()) }
     }
 
     /// Returns when what is written and not yet durable is below the node's limit.
     pub async fn room(&self) {
         let wake = Wake::new();
-        while self.shared.unsynced.load(Ordering::Relaxed) > UNSYNCED_BYTES_MAX && self.halted().is_none() {
+        let over = || self.unsynced() > UNSYNCED_BYTES_MAX && self.halted().is_none();
+        while over() {
             self.shared.room.lock().register(&wake);
-            if self.shared.unsynced.load(Ordering::Relaxed) > UNSYNCED_BYTES_MAX {
+            if over() {
                 wake.woken().await;
             }
         }
@@ -223,11 +240,31 @@ impl LogStore {
                 Err(halted) => return Err(halted),
             }
         }
+        if self.shared.doubtful && self.halted().is_none() {
+            // All that was opened is written again and durable. If the mark stays, so is the next life's.
+            let _ = self.shared.sys.disk.remove_file(&self.shared.root.join(SYNC_FAILED));
+        }
         Ok(())
     }
 
     pub fn durability(&self) -> Durability {
         self.shared.settings.durability
+    }
+}
+
+impl Drop for LogStore {
+    /// A dirty partition and what it shares hold each other: a simulated site that crashes would never be freed.
+    fn drop(&mut self) {
+        self.shared.dirty.lock().clear();
+    }
+}
+
+/// Whether there was something to do it to.
+fn there(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -260,17 +297,15 @@ async fn sync_once(shared: &Shared) {
         bytes += unsynced;
         synced.push((partition, end));
     }
+    if shared.halted.get().is_none() {
+        match shared.sys.disk.sync(what).await {
+            Ok(()) => synced.iter().for_each(|(partition, end)| partition.set_durable(*end)),
+            Err(failed) => shared.halt(&failed),
+        }
+    }
+    // Appends go on while a sync fails: theirs are counted down and their waiters told by the round after.
     if shared.halted.get().is_some() {
         synced.iter().for_each(|(partition, _)| partition.wake_all());
-        return;
-    }
-    match shared.sys.disk.sync(what).await {
-        Ok(()) => synced.iter().for_each(|(partition, end)| partition.set_durable(*end)),
-        Err(failed) => {
-            error!(error = %failed, "a sync failed: nothing more is acknowledged; restart carrickd once the disk is well");
-            let _ = shared.halted.set(failed.to_string());
-            synced.iter().for_each(|(partition, _)| partition.wake_all());
-        }
     }
     shared.unsynced.fetch_sub(bytes, Ordering::Relaxed);
     shared.room.lock().wake_all();

@@ -52,6 +52,10 @@ impl Budget {
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
     pub fn free(&self) -> usize {
         self.units.available_permits() * UNIT
     }

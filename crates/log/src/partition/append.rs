@@ -8,7 +8,7 @@ use carrick_sys::Opening;
 use carrick_types::{Generation, LeaderEpoch, Offset, Timestamp};
 
 use super::{Damage, Inner, Partition, Role};
-use crate::page::Page;
+use crate::page::{Before, Page};
 use crate::producers::{ProducerRefusal, Verdict};
 use crate::segment::{Segment, file_name};
 
@@ -20,6 +20,8 @@ pub struct Appended {
     pub end: Offset,
     /// It stood there before.
     pub duplicate: bool,
+    /// Its largest time, as it stands in the log.
+    pub max_time: Timestamp,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,9 @@ impl Partition {
         };
         match inner.producers.check(&batch.header) {
             Ok(Verdict::Append) => {}
-            Ok(Verdict::Duplicate { base, end, .. }) => return Ok(Appended { base, end, duplicate: true }),
+            Ok(Verdict::Duplicate { base, end, append_time: max_time }) => {
+                return Ok(Appended { base, end, duplicate: true, max_time });
+            }
             Err(refusal) => return Err(AppendError::Producer { refusal, known_end: inner.end }),
         }
         let base = inner.end;
@@ -78,8 +82,8 @@ impl Partition {
         if let Some(time) = append_time {
             stamped = stamped.with_append_time(time);
         }
-        self.write(&mut inner, &stamped, None, now)?;
-        Ok(Appended { base, end: inner.end, duplicate: false })
+        self.write(&mut inner, &stamped, control_of(batch), now)?;
+        Ok(Appended { base, end: inner.end, duplicate: false, max_time: stamped.header.max_timestamp })
     }
 
     /// Appends a source's batch, whose checksum was verified, at its own offset: at the log's end or, past a hole that the
@@ -118,12 +122,15 @@ impl Partition {
         {
             return Err(MirrorError::Generation { found, generation });
         }
-        let control = if header.is_control() { ControlKind::of(batch) } else { None };
-        if inner.segments.is_empty() && inner.end == Offset::ZERO {
-            inner.start = header.base_offset;
-            inner.durable = header.base_offset;
+        let was = (inner.start, inner.end, inner.durable);
+        if inner.end == Offset::ZERO {
+            let base = header.base_offset;
+            (inner.start, inner.end, inner.durable) = (base, base, base);
         }
-        self.write(&mut inner, &stamped, control, now)?;
+        if let Err(failed) = self.write(&mut inner, &stamped, control_of(batch), now) {
+            (inner.start, inner.end, inner.durable) = was;
+            return Err(failed.into());
+        }
         Ok(inner.end)
     }
 
@@ -200,9 +207,14 @@ impl Partition {
         if first {
             disk.create_dir_all(dir)?;
         }
+        // Before the file is there: one that stayed behind would be in the way of the next try.
+        let ancestors = if first { 3 } else { 1 };
+        let dirs =
+            dir.ancestors().take(ancestors).map(|dir| disk.dir(dir)).collect::<io::Result<Vec<_>>>()?;
         let path = dir.join(file_name(base));
         let file = disk.open(&path, Opening::New)?;
-        if let Err(failed) = file.write_at(&[&self.page(base).encode()], 0) {
+        let before = Before { start: inner.start, end: inner.end, durable: inner.durable };
+        if let Err(failed) = file.write_at(&[&self.page(base).encode(before)], 0) {
             // A start removes it too: nothing in it was ever told.
             let _ = disk.remove_file(&path);
             return Err(failed);
@@ -212,10 +224,7 @@ impl Partition {
         {
             inner.dirty.push(Arc::clone(&sealed.file).as_durable());
         }
-        let ancestors = if first { 3 } else { 1 };
-        for dir in dir.ancestors().take(ancestors) {
-            inner.dirty.push(disk.dir(dir)?);
-        }
+        inner.dirty.extend(dirs);
         inner.segments.push(Segment::new(base, file));
         Ok(())
     }
@@ -223,4 +232,8 @@ impl Partition {
     pub(crate) fn page(&self, base: Offset) -> Page {
         Page { cluster: self.shared.cluster, topic: self.place.topic, partition: self.place.partition, base }
     }
+}
+
+fn control_of(batch: &Batch) -> Option<ControlKind> {
+    if batch.header.is_control() { ControlKind::of(batch) } else { None }
 }

@@ -1,0 +1,27 @@
+//! The partition log over a disk that forgets, tears, fails and fills up.
+//!
+//! [`batches`] builds what clients and sources send, [`life`] is one node's logs from a boot to a crash, [`chance`] draws.
+//! What a log should hold is kept in plain lists by the tests themselves.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests: they end at the first surprise"
+)]
+
+mod append_and_read;
+mod batches;
+mod chance;
+mod crash;
+mod damage;
+mod deletion;
+mod failures;
+mod life;
+mod mirror;
+mod offsets_model;
+mod producers;
+mod sync;
+mod tails;
+mod times;
+mod transactions;
