@@ -23,8 +23,8 @@ const RESETS_MAX: usize = 16;
 /// Streams that this end reset for a peer's errors.
 const ERRORS_MAX: usize = 64;
 
-pub(crate) fn client() -> client::Builder<TokioExecutor> {
-    let mut http2 = client::Builder::new(TokioExecutor::new());
+pub(crate) fn client<E: Clone>(executor: E) -> client::Builder<E> {
+    let mut http2 = client::Builder::new(executor);
     http2
         .timer(TokioTimer::new())
         .initial_stream_window_size(WINDOW_BYTES)

@@ -1,6 +1,7 @@
 //! The link's transport: `carrick.v1.Link/Session` without looking into its messages.
 
 mod connection;
+mod crew;
 mod dial;
 mod framing;
 mod outgoing;

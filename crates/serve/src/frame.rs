@@ -55,9 +55,17 @@ pub(crate) async fn read_body(
     length: usize,
     budget: &Budget,
 ) -> Result<(Bytes, Claim), FrameError> {
-    let claim = budget.claim(length).await;
+    // A length that was announced costs nobody anything yet: the whole is claimed once a first block is here.
+    let mut claim = budget.claim(length.min(BLOCK)).await;
     let mut body = BytesMut::new();
+    let mut announced = length > BLOCK;
     while body.len() < length {
+        if announced && body.len() >= BLOCK {
+            // Given back first: holding a part while waiting for the whole could lock all up.
+            drop(claim);
+            claim = budget.claim(length).await;
+            announced = false;
+        }
         let left = length - body.len();
         if body.capacity() == body.len() {
             body.reserve(left.min(body.len().max(BLOCK)));

@@ -11,7 +11,7 @@ use carrick_tls::Tls;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -56,7 +56,7 @@ async fn open<S>(stream: S, origin: Uri) -> Result<AdminClient, AdminDialError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = http2::client()
+    let (sender, connection) = http2::client(TokioExecutor::new())
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|source| AdminDialError::Http2 { source })?;

@@ -8,8 +8,8 @@ use super::Caller;
 const SERVICE: &str = "/carrick.v1.Admin/";
 
 /// Calls that look. Others that are known want an operator.
-const LOOKS: [&str; 3] = ["ListLinks", "ListMirrors", "DescribeNode"];
-const CHANGES: [&str; 2] = ["CreateLink", "CreateMirrors"];
+const LOOKS: [&str; 4] = ["ListLinks", "ListMirrors", "ListJournal", "DescribeNode"];
+const CHANGES: [&str; 3] = ["CreateLink", "CreateMirrors", "Failover"];
 
 /// The least role that may make this call; an unknown one wants the greatest.
 fn wanted(path: &str) -> Role {

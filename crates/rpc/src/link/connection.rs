@@ -106,7 +106,7 @@ where
     drop(incoming);
     ending.tell();
     if matches!(end, End::Local) {
-        // Until the peer has ended its half, or the transport's grace is over: an early reset could overtake what is queued.
+        // Until the peer has ended its half, or the transport is cut: an early reset would overtake what is queued.
         while let Some(Ok(_)) = next_frame(&mut body).await {}
     }
 }

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::connection::{Connection, Ending, PeerIdentity, drive, pair, read};
+use super::crew::crew;
 use super::outgoing::{Outgoing, Trailers};
 use super::{CONTENT_TYPE, SESSION};
 use crate::http2;
@@ -163,13 +164,15 @@ impl Steps<'_> {
         if !peer.roles.contains(&Role::Link) {
             return Err(self.untrusted(format_args!("its certificate lacks {}", Role::Link.uri())));
         }
-        let (mut sender, transport) = http2::client()
+        let (executor, mut crew) = crew();
+        let (mut sender, dispatch) = http2::client(executor)
             .handshake::<_, Outgoing>(TokioIo::new(stream))
             .await
             .map_err(|e| self.not_link(chain(&e)))?;
         let address = peer.address.clone();
         let (connection, ends) = pair(peer, Ending::default(), Trailers::None);
-        tokio::spawn(drive(transport, ends.ending.clone(), |_| {}));
+        crew.hire(dispatch);
+        tokio::spawn(drive(crew, ends.ending.clone(), |_| {}));
         let request = request(self.endpoint, ends.body).map_err(|e| self.unreachable(e))?;
         let answer = match timeout(STEP_MAX, sender.send_request(request)).await {
             Ok(Ok(answer)) => answer,

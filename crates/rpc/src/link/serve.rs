@@ -57,7 +57,7 @@ impl LinkServer {
     }
 
     /// Hands each session that a peer opens to `connections`; a full channel refuses. Once `stop` is told, or its sender is
-    /// gone, nothing is accepted; returns when every connection is gone, which is two seconds later at most.
+    /// gone, nothing is accepted; returns when every connection is gone, which is three seconds later at most.
     pub async fn serve(self, connections: mpsc::Sender<Connection>, stop: watch::Receiver<bool>) {
         let Self { listener, tls, refusals } = self;
         if let Ok(address) = listener.local_addr() {

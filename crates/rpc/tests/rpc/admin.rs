@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use carrick_proto::v1::{
     CreateLinkRequest, CreateLinkResponse, CreateMirrorsRequest, CreateMirrorsResponse, DescribeNodeRequest,
-    DescribeNodeResponse, ListLinksRequest, ListLinksResponse, ListMirrorsRequest, ListMirrorsResponse,
+    DescribeNodeResponse, FailoverRequest, FailoverResponse, ListJournalRequest, ListJournalResponse,
+    ListLinksRequest, ListLinksResponse, ListMirrorsRequest, ListMirrorsResponse,
 };
 use carrick_rpc::admin::{
     Admin, AdminDialError, AdminServer, AdminSocket, Caller, connect_socket, connect_tls,
@@ -50,6 +51,17 @@ impl Admin for Book {
         _: Request<CreateMirrorsRequest>,
     ) -> Result<Response<CreateMirrorsResponse>, Status> {
         Err(Status::failed_precondition("no such link"))
+    }
+
+    async fn failover(&self, _: Request<FailoverRequest>) -> Result<Response<FailoverResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn list_journal(
+        &self,
+        _: Request<ListJournalRequest>,
+    ) -> Result<Response<ListJournalResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
     }
 
     async fn list_mirrors(

@@ -150,11 +150,29 @@ async fn a_reader_that_does_not_read_holds_the_sender_back() {
     assert!((windows..windows + 64).contains(&sent), "{sent} messages");
     // Nothing of it was lost, and the pipe flows again; the one that was given up was not sent.
     for at in 0..sent {
-        assert_eq!(soon(accepted.incoming.recv()).await, Some(message(at, size)));
+        assert!(soon(accepted.incoming.recv()).await == Some(message(at, size)), "message {at}");
     }
     assert_eq!(accepted.incoming.try_recv(), Err(TryRecvError::Empty));
     dialled.outgoing.send("more".into()).await.unwrap();
     assert_eq!(soon(accepted.incoming.recv()).await.unwrap(), "more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_is_not_held_up_by_a_reader_that_does_not_read() {
+    for reader_goes in [true, false] {
+        let (_port, dialled, mut accepted) = joined().await;
+        let full = async { while dialled.outgoing.send(message(0, 256 << 10)).await.is_ok() {} };
+        assert!(timeout(Duration::from_secs(1), full).await.is_err(), "the pipe is full");
+        if reader_goes {
+            drop(accepted);
+            within(GRACE, dialled.outgoing.closed()).await;
+        } else {
+            drop(dialled);
+            within(GRACE * 2, accepted.outgoing.closed()).await;
+            let rest = async { while accepted.incoming.recv().await.is_some() {} };
+            within(GRACE, rest).await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -194,7 +212,7 @@ async fn a_slow_line_that_is_full_is_not_taken_for_a_silent_one() {
     };
     let reading = async {
         for at in 0..32 {
-            assert_eq!(soon(accepted.incoming.recv()).await, Some(message(at, 256 << 10)), "message {at}");
+            assert!(soon(accepted.incoming.recv()).await == Some(message(at, 256 << 10)), "message {at}");
         }
     };
     let (pushing, reading) = (std::pin::pin!(pushing), std::pin::pin!(reading));
