@@ -148,6 +148,8 @@ impl Broker {
         let offsets = partition.offsets();
         let left = max.saturating_sub(pass.bytes).min(wanted.max);
         let first = pass.bytes == 0;
+        // The request holds some of the budget itself: what is asked for must leave it, and others, room.
+        let left = left.min(self.budget.total() / 2);
         let claim = if first { Some(self.budget.claim(left).await) } else { self.budget.try_claim(left) };
         let slice = match claim {
             // The first batch of an answer is given whole, whatever its size; the others must fit.

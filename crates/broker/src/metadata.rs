@@ -14,6 +14,7 @@ use crate::broker::{Ask, Broker, TopicKey, text, uuid};
 
 impl Broker {
     pub(crate) async fn metadata(&self, ask: &Ask, request: MetadataRequest) -> MetadataResponse {
+        let named = request.topics.as_ref().is_some_and(|asked| !asked.is_empty());
         let topics = match request.topics {
             Some(asked) if !asked.is_empty() || ask.version > 0 => {
                 let mut topics = Vec::with_capacity(asked.len());
@@ -24,7 +25,10 @@ impl Broker {
             }
             _ => self.catalog.topics().iter().map(|topic| self.describe(topic)).collect(),
         };
+        // KIP-1102: the one signal on which clients look for the other site at once.
+        let moved = named && topics.iter().any(|topic| self.is_superseded(topic));
         MetadataResponse {
+            error_code: if moved { ErrorCode::REBOOTSTRAP_REQUIRED.code() } else { 0 },
             brokers: vec![MetadataResponseBroker {
                 node_id: self.broker_id,
                 host: ask.host.clone(),
@@ -36,6 +40,11 @@ impl Broker {
             topics,
             ..Default::default()
         }
+    }
+
+    fn is_superseded(&self, topic: &MetadataResponseTopic) -> bool {
+        let record = topic.name.as_ref().and_then(|name| self.catalog.topic(name));
+        record.is_some_and(|record| record.superseded.is_some())
     }
 
     async fn metadata_of(

@@ -82,7 +82,7 @@ impl Broker {
                 response: PartitionProduceResponse {
                     index,
                     base_offset: appended.base.get(),
-                    log_append_time_ms: time.map_or(-1, |time| time.0),
+                    log_append_time_ms: if time.is_some() { appended.max_time.0 } else { -1 },
                     log_start_offset: partition.offsets().log_start.at().get(),
                     ..Default::default()
                 },
@@ -241,6 +241,10 @@ pub(crate) fn mirror_refusal(topic: &TopicRecord, mirror: &MirrorOf) -> String {
 fn code_of(failed: &AppendError) -> ErrorCode {
     match failed {
         AppendError::NotWritable { role: Role::Gone } => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        // Retriable: the producer waits for the peer's word, or finds the site that writes now.
+        AppendError::NotWritable { role: Role::Closed | Role::Superseded } => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        }
         AppendError::NotWritable { .. } => ErrorCode::INVALID_REQUEST,
         AppendError::Producer { refusal, .. } => match refusal {
             ProducerRefusal::Epoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,

@@ -151,6 +151,8 @@ impl Broker {
             epoch: LeaderEpoch::FIRST,
             created: self.sys.clock.wall(),
             mirror: None,
+            links: Vec::new(),
+            superseded: None,
         };
         let topic = self.catalog.create_topic(topic).map_err(refused)?;
         self.catalog.durable(&*self.sys.disk).await.map_err(refused)?;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use carrick_types::{LeaderEpoch, LineageId, LinkId, Timestamp, TopicId, TopicName};
+use carrick_types::{Generation, LeaderEpoch, LineageId, LinkId, Timestamp, TopicId, TopicName};
 use serde::{Deserialize, Serialize};
 
 use crate::value::Stored;
@@ -32,6 +32,10 @@ pub struct TopicRecord {
     pub created: Timestamp,
     /// Of a mirror: the link that writes it, and what it mirrors there.
     pub mirror: Option<MirrorOf>,
+    /// The links whose source this topic is: after a start it waits for their word.
+    pub links: Vec<LinkId>,
+    /// The generation in which another site writes this topic.
+    pub superseded: Option<Generation>,
 }
 
 /// Where a mirror comes from.

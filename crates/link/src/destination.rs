@@ -121,6 +121,12 @@ impl Link {
         let _ = self.commands.send(command).await;
     }
 
+    /// As [`Link::command`], for those that a session finds out by itself when it begins.
+    pub(crate) fn poke(&self, command: Command) {
+        // A full inbox holds a refresh already.
+        let _ = self.commands.try_send(command);
+    }
+
     /// Keeps a session until told to stop.
     pub(crate) async fn run(
         self: Arc<Self>,

@@ -1,23 +1,25 @@
 //! The engine of one node: its links, and what operators ask of them.
 
 mod create;
+mod failover;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use carrick_sys::Task;
-use carrick_types::{ClusterId, Known, LinkId, NodeId, Partition};
+use carrick_types::{ClusterId, Known, LinkId, NodeId, Partition, Timestamp, TopicId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info};
 
 pub use create::{CreateLink, CreateMirrors, CreatedLink, CreatedMirrors, MirrorOutcome, Mutation};
+pub use failover::{FailedOver, Failover, PartitionLoss, TopicLoss};
 
 use crate::destination::{Link, RecordError};
-use crate::event::{EventError, LinkView};
+use crate::event::{Event, EventError, LinkView};
 use crate::ports::{Connection, LedgerError, Ports, SinkError};
 use crate::source::{Host, Sessions};
-use crate::status::{LinkStatus, MirrorStatus, PartitionStatus};
+use crate::status::{Lag, LinkStatus, MirrorStatus, Observed, PartitionStatus};
 
 /// Who this node is.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,8 @@ pub enum EngineError {
     Invalid { what: String },
     #[error("link {name:?} is not connected ({reason}): try again when `carrick link list` shows it is")]
     NotConnected { name: String, reason: String },
+    #[error("none of the mirrors can be opened: {}", refusals.join("; "))]
+    NothingToOpen { refusals: Vec<String> },
     #[error("none of the topics can be mirrored: {}", refusals.join("; "))]
     NothingToMirror { refusals: Vec<String> },
 }
@@ -59,6 +63,26 @@ impl From<EventError> for EngineError {
     fn from(failed: EventError) -> Self {
         Self::Event(failed.to_string())
     }
+}
+
+/// As the last heartbeat had it; unknown before the partition was heard of at all.
+fn lag_of(observed: &Observed, topic: TopicId, partition: Partition) -> Known<Lag> {
+    match observed.lagging.get(&(topic, partition)) {
+        Some(told) => Known::Known(told.lag),
+        None if observed.lagging_omitted || observed.beat == Known::Unknown => Known::Unknown,
+        None if observed.source_high.contains_key(&(topic, partition)) => Known::Known(Lag::default()),
+        None => Known::Unknown,
+    }
+}
+
+/// One event of a link's ledger, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    pub link: String,
+    pub number: u64,
+    pub at: Timestamp,
+    pub who: String,
+    pub what: String,
 }
 
 struct Running {
@@ -99,7 +123,8 @@ impl Engine {
         for id in engine.ports.ledger.links()? {
             let view = LinkView::fold(id, &engine.ports.ledger.read(id)?)?;
             engine.make_mirrors(&view).await;
-            engine.start(view);
+            let link = engine.start(view);
+            engine.finish_openings(&link).await;
         }
         Ok(engine)
     }
@@ -170,6 +195,29 @@ impl Engine {
         }
     }
 
+    /// What happened to a link, in order: number, time, who, what.
+    pub fn journal(&self) -> Result<Vec<JournalEntry>, EngineError> {
+        let mut entries = Vec::new();
+        for link in self.all() {
+            let (id, name) = {
+                let view = link.view.lock();
+                (view.id, view.name.clone())
+            };
+            for (number, stored) in self.ports.ledger.read(id)?.iter().enumerate() {
+                let event = Event::decode(stored)?;
+                let what = event.what.to_string();
+                entries.push(JournalEntry {
+                    link: name.clone(),
+                    number: number as u64,
+                    at: event.at,
+                    who: event.who,
+                    what,
+                });
+            }
+        }
+        Ok(entries)
+    }
+
     /// Of all links.
     pub fn mirrors(&self) -> Vec<MirrorStatus> {
         self.all().iter().flat_map(|link| self.mirrors_of(link)).collect()
@@ -189,6 +237,7 @@ impl Engine {
                 partition,
                 offsets: self.ports.sink.partition(topic, partition).map(|it| it.offsets()),
                 source_high: heard.map_or(Known::Unknown, Known::Known),
+                lag: lag_of(&observed, topic, partition),
             }
         };
         let mirrors = view.mirrors.values().map(|mirror| MirrorStatus {

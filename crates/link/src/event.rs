@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use carrick_types::{ClusterId, LeaderEpoch, LineageId, LinkId, MirrorState, Timestamp, TopicId, TopicName};
+use carrick_types::{
+    ClusterId, LeaderEpoch, LineageId, LinkId, MirrorState, Offset, Timestamp, TopicId, TopicName,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::MirrorTopic;
@@ -59,6 +61,33 @@ pub(crate) enum What {
         code: String,
         message: String,
     },
+    /// One decision, whatever the number of mirrors: they are opened, whatever happens to this node meanwhile.
+    FailedOver {
+        request: RequestId,
+        mirrors: Vec<Opening>,
+    },
+}
+
+/// What was decided of one mirror, and the numbers then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Opening {
+    pub topic: TopicId,
+    /// Its first epoch as a topic of this site.
+    pub epoch: LeaderEpoch,
+    pub partitions: Vec<OpeningPartition>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpeningPartition {
+    /// Kept: everything below.
+    pub end: Offset,
+    /// At least that many offsets are lost; None is unknown.
+    pub lost_offsets: Option<u64>,
+    pub lost_bytes: Option<u64>,
+    pub lost_ms: Option<u64>,
+    /// How long before the source was heard last; None is never.
+    pub heard_ms: Option<u64>,
+    pub open_transactions: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +98,32 @@ pub(crate) enum EventError {
     Newer { found: u8 },
     #[error("an event of the ledger is damaged: {what}")]
     Damaged { what: String },
+}
+
+impl std::fmt::Display for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LinkCreated { name, peer, connections, .. } => {
+                write!(f, "link {name} made to {peer} over {connections} connections")
+            }
+            Self::PeerLearnt { cluster } => write!(f, "the peer is cluster {cluster}"),
+            Self::MirrorsCreated { mirrors, .. } => {
+                let names: Vec<_> = mirrors.iter().map(|it| it.name.as_str()).collect();
+                write!(f, "mirrors made: {}", names.join(", "))
+            }
+            Self::MirrorsMoved { topics, to, code, message } => {
+                write!(f, "{} mirrors became {to}", topics.len())?;
+                if code.is_empty() { Ok(()) } else { write!(f, " ({code}: {message})") }
+            }
+            Self::FailedOver { mirrors, .. } => {
+                let partitions = || mirrors.iter().flat_map(|it| &it.partitions);
+                let known: u64 = partitions().filter_map(|it| it.lost_offsets).sum();
+                let unknown = partitions().filter(|it| it.lost_offsets.is_none()).count();
+                write!(f, "failover of {} mirrors decided: at least {known} offsets lost", mirrors.len())?;
+                if unknown > 0 { write!(f, ", and of {unknown} partitions it is not known") } else { Ok(()) }
+            }
+        }
+    }
 }
 
 impl Event {
@@ -99,6 +154,8 @@ pub struct Mirror {
     pub code: String,
     pub message: String,
     pub since: Timestamp,
+    /// Once it was decided to open it: the decision.
+    pub(crate) opening: Option<Opening>,
 }
 
 /// What a link's events fold to.
@@ -155,6 +212,7 @@ impl LinkView {
                         code: String::new(),
                         message: String::new(),
                         since: event.at,
+                        opening: None,
                     };
                     self.mirrors.insert(definition.topic, mirror);
                 }
@@ -168,8 +226,23 @@ impl LinkView {
                     }
                 }
             }
+            What::FailedOver { request, mirrors } => {
+                self.remember(*request, mirrors.iter().map(|it| it.topic).collect());
+                self.open(event.at, mirrors);
+            }
         }
         self.events += 1;
+    }
+
+    fn open(&mut self, at: Timestamp, openings: &[Opening]) {
+        for opening in openings {
+            if let Some(mirror) = self.mirrors.get_mut(&opening.topic) {
+                mirror.state = MirrorState::FailingOver;
+                (mirror.code, mirror.message) = (String::new(), String::new());
+                mirror.since = at;
+                mirror.opening = Some(opening.clone());
+            }
+        }
     }
 
     fn remember(&mut self, request: RequestId, made: Vec<TopicId>) {

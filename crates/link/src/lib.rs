@@ -24,12 +24,12 @@ mod source;
 mod status;
 
 pub use engine::{
-    CreateLink, CreateMirrors, CreatedLink, CreatedMirrors, Engine, EngineError, Identity, MirrorOutcome,
-    Mutation,
+    CreateLink, CreateMirrors, CreatedLink, CreatedMirrors, Engine, EngineError, FailedOver, Failover,
+    Identity, JournalEntry, MirrorOutcome, Mutation, PartitionLoss, TopicLoss,
 };
 pub use event::{LinkView, Mirror, MirrorDefinition};
 pub use ports::{
-    Connection, DialError, Dialer, Ledger, LedgerError, MirrorTopic, Ports, Sink, SinkError, SinkPartition,
-    Source, SourceError, SourcePartition, SourceTopic,
+    Behind, Connection, DialError, Dialer, Ledger, LedgerError, MirrorTopic, Opened, Ports, Sink, SinkError,
+    SinkPartition, Source, SourceError, SourcePartition, SourceTopic,
 };
-pub use status::{LinkState, LinkStatus, MirrorStatus, PartitionStatus};
+pub use status::{Lag, LinkState, LinkStatus, MirrorStatus, PartitionStatus};

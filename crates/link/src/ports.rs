@@ -8,7 +8,7 @@ use bytes::Bytes;
 use carrick_record::Batch;
 use carrick_sys::{Sys, Wake};
 use carrick_types::{
-    LeaderEpoch, LineageId, LinkId, Offset, Offsets, Partition, Timestamp, TopicId, TopicName,
+    Generation, LeaderEpoch, LineageId, LinkId, Offset, Offsets, Partition, Timestamp, TopicId, TopicName,
 };
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -41,6 +41,33 @@ pub trait Source: Send + Sync + 'static {
     fn topic(&self, name: &str) -> Option<SourceTopic>;
 
     fn partition(&self, topic: TopicId, partition: Partition) -> Option<Arc<dyn SourcePartition>>;
+
+    /// Remembers that a link reads this topic; durable when it returns.
+    fn note_link(&self, topic: TopicId, link: LinkId) -> BoxFuture<'_, Result<(), SinkError>>;
+
+    /// What a link's destination says of itself: the topics that it opened for writing are written here no more, the others
+    /// of this link may be. Durable when it returns.
+    fn hear(&self, link: LinkId, opened: Vec<Opened>) -> BoxFuture<'_, Result<(), SinkError>>;
+}
+
+/// A topic that the other side of a link opened for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    pub source_topic: TopicId,
+    pub lineage: LineageId,
+    pub generation: Generation,
+}
+
+/// What somebody who has everything below an offset is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    pub offsets: u64,
+    /// At most that many.
+    pub bytes: u64,
+    /// When the first of it became readable.
+    pub since: Timestamp,
+    /// It may have been earlier.
+    pub or_before: bool,
 }
 
 pub trait SourcePartition: Send + Sync + 'static {
@@ -50,6 +77,9 @@ pub trait SourcePartition: Send + Sync + 'static {
 
     /// Where the largest epoch at or below `epoch` ends; None below the first.
     fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<Offset>;
+
+    /// How far somebody is behind who has everything below `offset`; None if not at all.
+    fn behind(&self, offset: Offset) -> Option<Behind>;
 
     /// Whether the topic was deleted.
     fn gone(&self) -> bool;
@@ -98,12 +128,22 @@ pub trait Sink: Send + Sync + 'static {
     fn create(&self, topic: MirrorTopic) -> BoxFuture<'_, Result<(), SinkError>>;
 
     fn partition(&self, topic: TopicId, partition: Partition) -> Option<Arc<dyn SinkPartition>>;
+
+    /// Makes a mirror an ordinary topic that clients write with this epoch: its open transactions are aborted first. Durable
+    /// when it returns, and nothing new if it was done before.
+    fn open(&self, topic: TopicId, epoch: LeaderEpoch) -> BoxFuture<'_, Result<(), SinkError>>;
 }
 
 pub trait SinkPartition: Send + Sync + 'static {
     fn offsets(&self) -> Offsets;
 
     fn last_epoch(&self) -> Option<LeaderEpoch>;
+
+    /// Transactions that have begun and not ended.
+    fn open_transactions(&self) -> usize;
+
+    /// Bytes from `offset` to the log's end; at most that many.
+    fn bytes_from(&self, offset: Offset) -> u64;
 
     /// Up to `count` newest batches, oldest first.
     fn newest(&self, count: usize) -> BoxFuture<'_, Result<Vec<Batch>, SourceError>>;

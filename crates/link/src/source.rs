@@ -10,9 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use carrick_proto::PROTOCOL;
 use carrick_proto::v1::envelope::Body;
-use carrick_proto::v1::{Consumed, Describe, Description, Ended, Heartbeat, Hello, Role, Topic};
+use carrick_proto::v1::{
+    self, Consumed, Describe, Description, Ended, Heartbeat, Hello, Lagging, Role, Topic,
+};
 use carrick_sys::{Budget, Mono, Sys, Task};
-use carrick_types::{LinkId, Partition, TopicId};
+use carrick_types::{Generation, LineageId, LinkId, Partition, TopicId};
 use futures::{FutureExt as _, pin_mut, select_biased};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
@@ -22,8 +24,8 @@ use crate::engine::Identity;
 use crate::envelope::{End, decode, encode, id, protocol, send};
 use crate::glob;
 use crate::hello::{self, CONNECTIONS_MAX, Peer};
-use crate::ports::{Connection, Source, SourceTopic};
-use subscription::Subscription;
+use crate::ports::{Connection, Opened, Source, SourcePartition, SourceTopic};
+use subscription::{Flight, Subscription};
 
 /// For the first message of a connection.
 const HELLO_MAX: Duration = Duration::from_secs(5);
@@ -66,11 +68,42 @@ pub(crate) struct Shared {
     pub subscription_credit_bytes: usize,
     /// The number of the last Data or Change.
     pub changes: AtomicU64,
+    /// What is under way, by subscription.
+    pub flights: Mutex<BTreeMap<u32, Flying>>,
 }
+
+/// An attempt, as the heartbeat sees it.
+pub(crate) struct Flying {
+    pub attempt: u64,
+    pub partition: Arc<dyn SourcePartition>,
+    pub flight: Arc<Flight>,
+}
+
+/// Partitions that one heartbeat names as lagging.
+const LAGGING_MAX: usize = 4_096;
 
 impl Shared {
     pub(crate) fn next_change(&self) -> u64 {
         self.changes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What the destination has not acknowledged.
+    fn lagging(&self) -> Vec<Lagging> {
+        let flights = self.flights.lock();
+        let lagging = flights.iter().filter_map(|(number, it)| {
+            let acknowledged = it.flight.acknowledged()?;
+            let behind = it.partition.behind(acknowledged)?;
+            Some(Lagging {
+                subscription: *number,
+                attempt: it.attempt,
+                acknowledged: acknowledged.get(),
+                high_watermark: acknowledged.get().saturating_add_unsigned(behind.offsets),
+                since_ms: behind.since.0,
+                or_before: behind.or_before,
+                bytes: behind.bytes,
+            })
+        });
+        lagging.collect()
     }
 
     pub(crate) fn control(&self) -> Option<&mpsc::Sender<Bytes>> {
@@ -190,10 +223,12 @@ impl Host {
             credit: Budget::new(peer.credit_bytes),
             subscription_credit_bytes: peer.subscription_credit_bytes,
             changes: AtomicU64::new(0),
+            flights: Mutex::default(),
         });
         let _beating = self.sys.spawn.spawn("link heartbeat", Box::pin(beat(Arc::clone(&shared))));
         let mut session = Session {
             host: self,
+            link: peer.link,
             shared,
             subscriptions: BTreeMap::new(),
             heard: self.sys.clock.now(),
@@ -203,17 +238,17 @@ impl Host {
             let mut silence = self.sys.clock.sleep(BEAT).fuse();
             let received = incoming.recv().fuse();
             let further = attached.recv().fuse();
-            let newer = replaced.wait_for(|told| *told).fuse();
+            let newer = replaced.wait_for(|told| *told).map(drop).fuse();
             pin_mut!(received, further, newer);
             select_biased! {
-                _ = newer => return Err(End::Replaced),
+                () = newer => return Err(End::Replaced),
                 // Any word of a further connection now is its end.
                 _ = further => return Err(End::Lost),
                 message = received => {
                     let message = decode(message.ok_or(End::Lost)?)?;
                     session.heard = self.sys.clock.now();
                     if let Some(body) = message {
-                        session.handle(body)?;
+                        session.handle(body).await?;
                     }
                 }
                 () = silence => session.check_silence()?,
@@ -241,9 +276,13 @@ impl Host {
 
 async fn beat(shared: Arc<Shared>) {
     loop {
+        let mut lagging = shared.lagging();
+        let omitted = lagging.split_off(lagging.len().min(LAGGING_MAX)).len();
         let beat = Heartbeat {
             clock_ms: shared.sys.clock.wall().0,
             last_change: shared.changes.load(Ordering::Relaxed),
+            lagging,
+            lagging_omitted: u32::try_from(omitted).unwrap_or(u32::MAX),
         };
         let Some(control) = shared.control() else { return };
         if send(control, Body::Heartbeat(beat)).await.is_err() {
@@ -256,6 +295,7 @@ async fn beat(shared: Arc<Shared>) {
 /// The receiving side of a source's session.
 struct Session<'a> {
     host: &'a Host,
+    link: LinkId,
     shared: Arc<Shared>,
     subscriptions: BTreeMap<u32, Subscription>,
     heard: Mono,
@@ -268,12 +308,17 @@ impl Session<'_> {
         if self.host.sys.clock.now().since(self.heard) > SILENCE_MAX { Err(End::Silent) } else { Ok(()) }
     }
 
-    fn handle(&mut self, body: Body) -> Result<(), End> {
+    async fn handle(&mut self, body: Body) -> Result<(), End> {
         match body {
             Body::Heartbeat(_) => {}
             Body::Describe(describe) => {
                 let description = describe_topics(&*self.host.source, &describe);
                 self.answer(Body::Description(description));
+            }
+            Body::Standing(standing) => {
+                let opened = standing.opened.iter().map(opened).collect::<Result<Vec<_>, End>>()?;
+                let heard = self.host.source.hear(self.link, opened).await;
+                heard.map_err(|e| End::Local { code: "STANDING", message: e.to_string() })?;
             }
             Body::Subscribe(subscribe) => {
                 let topic = TopicId::from_bytes(id(&subscribe.topic_id, "topic id")?);
@@ -282,6 +327,8 @@ impl Session<'_> {
                 }
                 // The older attempt ends before the newer begins.
                 self.subscriptions.remove(&subscribe.subscription);
+                let noted = self.host.source.note_link(topic, self.link).await;
+                noted.map_err(|e| End::Local { code: "NOTE_LINK", message: e.to_string() })?;
                 match self.host.source.partition(topic, Partition(subscribe.partition)) {
                     Some(partition) => {
                         let subscription = Subscription::start(&self.shared, partition, subscribe);
@@ -344,6 +391,15 @@ impl Session<'_> {
             self.answers.push(self.host.sys.spawn.spawn("link answer", sending));
         }
     }
+}
+
+fn opened(it: &v1::Opened) -> Result<Opened, End> {
+    let generation = u16::try_from(it.generation).ok().and_then(Generation::new);
+    Ok(Opened {
+        source_topic: TopicId::from_bytes(id(&it.topic_id, "topic id")?),
+        lineage: LineageId::from_bytes(id(&it.lineage_id, "lineage id")?),
+        generation: generation.ok_or_else(|| protocol(format!("generation {}", it.generation)))?,
+    })
 }
 
 fn describe_topics(source: &dyn Source, describe: &Describe) -> Description {

@@ -56,6 +56,27 @@ pub struct PartitionStatus {
     pub offsets: Option<Offsets>,
     /// The source's high watermark, as last heard, and how long ago that was.
     pub source_high: Known<(Offset, Duration)>,
+    pub lag: Known<Lag>,
+}
+
+/// How far a mirror's partition was behind when its source was heard last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// An upper bound of records.
+    pub offsets: u64,
+    /// At most that many.
+    pub bytes: u64,
+    /// By the source's clock: since when it had something readable that was not acknowledged.
+    pub time: Duration,
+    /// It may be longer: the source has started since.
+    pub or_more: bool,
+}
+
+/// A source's word on one partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub acknowledged: Offset,
+    pub lag: Lag,
 }
 
 /// What sessions leave for those who ask.
@@ -65,6 +86,11 @@ pub(crate) struct Observed {
     pub reason: String,
     pub heard: Known<carrick_sys::Mono>,
     pub source_high: BTreeMap<(TopicId, Partition), (Offset, carrick_sys::Mono)>,
+    /// What the last heartbeat said of those that lag; of the others it said that they do not.
+    pub lagging: BTreeMap<(TopicId, Partition), Told>,
+    /// Of that heartbeat: some were too many to be named.
+    pub lagging_omitted: bool,
+    pub beat: Known<carrick_sys::Mono>,
     /// Up to when "nothing else changed" is known.
     pub quiet: Known<carrick_sys::Mono>,
 }

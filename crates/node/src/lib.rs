@@ -7,11 +7,13 @@
 //!
 //! **Absent on purpose**: sockets, configuration files, signals, RocksDB.
 
+mod boot;
 mod data;
 mod ledger;
 mod node;
 mod sink;
 mod source;
 
+pub use boot::OnBoot;
 pub use data::{DataDir, DataError};
 pub use node::{Node, NodeSettings, OpenError};

@@ -7,12 +7,13 @@ use carrick_broker::{Broker, BrokerSettings};
 use carrick_catalog::{Catalog, CatalogError, Store};
 use carrick_link::{Dialer, Engine, EngineError, Identity, Ports};
 use carrick_log::{LogSettings, LogStore, Role, WaitError};
-use carrick_sys::{Budget, Sys};
+use carrick_sys::{Budget, Sys, Task};
 use tracing::{error, info, warn};
 
+use crate::boot::{OnBoot, Waiting};
 use crate::data::{DataDir, DataError};
 use crate::ledger::CatalogLedger;
-use crate::sink::{EmbeddedSink, role_of};
+use crate::sink::EmbeddedSink;
 use crate::source::EmbeddedSource;
 
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,7 @@ pub struct NodeSettings {
     pub broker: BrokerSettings,
     /// Bytes that requests and answers under way may hold.
     pub memory_bytes: usize,
+    pub on_boot_without_peer: OnBoot,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,7 @@ pub struct Node {
     pub broker: Broker,
     pub links: Arc<Engine>,
     pub budget: Budget,
+    _wait: Task,
     data: DataDir,
 }
 
@@ -64,10 +67,11 @@ impl Node {
         let begun = catalog.begin()?;
         let logs = Arc::new(LogStore::open(sys.clone(), data.path(), cluster, settings.log)?);
         let topics = catalog.topics();
+        let waiting = Arc::new(Waiting::default());
         for topic in &topics {
             let stuck = begun.stuck.iter().find(|(name, _)| *name == topic.name);
             let role = match stuck {
-                None => role_of(topic),
+                None => waiting.role(topic),
                 Some((_, overflow)) => {
                     error!(topic = %topic.name, why = %overflow, "the topic takes no writes: copy it to a new one");
                     Role::Closed
@@ -90,7 +94,12 @@ impl Node {
             settings.broker,
         );
         let ports = Ports {
-            source: Arc::new(EmbeddedSource { catalog: Arc::clone(&catalog), logs: Arc::clone(&logs) }),
+            source: Arc::new(EmbeddedSource {
+                sys: sys.clone(),
+                catalog: Arc::clone(&catalog),
+                logs: Arc::clone(&logs),
+                waiting: Arc::clone(&waiting),
+            }),
             sink: Arc::new(EmbeddedSink {
                 sys: sys.clone(),
                 catalog: Arc::clone(&catalog),
@@ -101,7 +110,14 @@ impl Node {
             sys: sys.clone(),
         };
         let links = Engine::open(ports, Identity { cluster, node: catalog.node().node }).await?;
-        Ok(Self { catalog, logs, broker, links, budget, data })
+        let wait = waiting.run_out(
+            sys.clone(),
+            Arc::clone(&catalog),
+            Arc::clone(&logs),
+            settings.on_boot_without_peer,
+        );
+        let wait = sys.spawn.spawn("boot rule", Box::pin(wait));
+        Ok(Self { catalog, logs, broker, links, budget, data, _wait: wait })
     }
 
     /// After the last request: makes all durable and leaves the mark that says so.

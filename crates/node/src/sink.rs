@@ -5,7 +5,7 @@ use std::sync::Arc;
 use carrick_catalog::{Catalog, CatalogError, MirrorOf, TopicRecord};
 use carrick_link::{MirrorTopic, Sink, SinkError, SinkPartition, SourceError};
 use carrick_log::{AppendError, Bound, LogStore, MirrorError, Partition, Role};
-use carrick_record::Batch;
+use carrick_record::{Batch, EndTransaction};
 use carrick_sys::{Sys, Wake};
 use carrick_types::{
     LeaderEpoch, LineageId, Offset, Offsets, Partition as Index, Timestamp, TopicId, TopicName,
@@ -46,6 +46,8 @@ impl Sink for EmbeddedSink {
                     link_name: topic.link_name,
                     source_topic: topic.source_topic,
                 }),
+                links: Vec::new(),
+                superseded: None,
             };
             let role = role_of(&record);
             match self.catalog.create_topic(record.clone()) {
@@ -72,11 +74,50 @@ impl Sink for EmbeddedSink {
         let open = self.logs.partition(topic, partition)?;
         Some(Arc::new(EmbeddedMirror(open)))
     }
+
+    fn open(&self, topic: TopicId, epoch: LeaderEpoch) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            let unavailable = |message: String| SinkError::Unavailable { message };
+            let was =
+                self.catalog.topic_by_id(topic).ok_or_else(|| unavailable("the topic is gone".into()))?;
+            // Marked first: a start between here and the end finds an ordinary topic, and the decision in the ledger.
+            if was.mirror.is_some() {
+                let now = TopicRecord { mirror: None, epoch, ..TopicRecord::clone(&was) };
+                self.catalog.update_topic(&was, now).map_err(|e| unavailable(e.to_string()))?;
+            }
+            self.catalog.durable(&*self.sys.disk).await.map_err(|e| unavailable(e.to_string()))?;
+            let epoch = self.catalog.topic_by_id(topic).map_or(epoch, |it| it.epoch.max(epoch));
+            let wall = self.sys.clock.wall();
+            for partition in self.logs.topic(topic) {
+                partition.set_role(Role::Writable { epoch });
+                abort_open(&partition, wall).map_err(|e| unavailable(e.to_string()))?;
+            }
+            for partition in self.logs.topic(topic) {
+                let end = partition.offsets().log_end.at();
+                partition.acknowledged(end).await.map_err(|e| unavailable(e.to_string()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// No consumer may wait for the end of a transaction whose coordinator is gone.
+fn abort_open(partition: &Partition, at: Timestamp) -> Result<(), AppendError> {
+    for (producer_id, producer_epoch) in partition.open_producers() {
+        let marker = EndTransaction { producer_id, producer_epoch, coordinator_epoch: 0, commit: false, at };
+        let mut bytes = marker.batch(Offset::ZERO, LeaderEpoch::FIRST);
+        // What was just encoded is a batch.
+        if let Ok(batch) = Batch::split_from(&mut bytes) {
+            partition.append(&batch, None, at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Who may append to a topic of the catalog.
 pub(crate) fn role_of(topic: &TopicRecord) -> Role {
     match &topic.mirror {
+        None if topic.superseded.is_some() => Role::Superseded,
         None => Role::Writable { epoch: topic.epoch },
         Some(_) => Role::Mirror { generation: topic.epoch.generation() },
     }
@@ -89,6 +130,14 @@ impl SinkPartition for EmbeddedMirror {
 
     fn last_epoch(&self) -> Option<LeaderEpoch> {
         self.0.last_epoch()
+    }
+
+    fn open_transactions(&self) -> usize {
+        self.0.open_producers().len()
+    }
+
+    fn bytes_from(&self, offset: Offset) -> u64 {
+        self.0.bytes_from(offset)
     }
 
     fn newest(&self, count: usize) -> BoxFuture<'_, Result<Vec<Batch>, SourceError>> {

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carrick_catalog::{Catalog, TopicRecord};
-use carrick_link::{Source, SourceError, SourcePartition, SourceTopic};
+use carrick_catalog::{Catalog, CatalogError, TopicRecord};
+use carrick_link::{Behind, Opened, SinkError, Source, SourceError, SourcePartition, SourceTopic};
 use carrick_log::{Bound, LogStore, Partition, ReadError, Role};
-use carrick_sys::Wake;
-use carrick_types::{LeaderEpoch, Offset, Offsets, Partition as Index, TopicId};
+use carrick_sys::{Sys, Wake};
+use carrick_types::{LeaderEpoch, LinkId, Offset, Offsets, Partition as Index, TopicId};
 use futures::future::BoxFuture;
+use tracing::warn;
+
+use crate::boot::Waiting;
 
 pub(crate) struct EmbeddedSource {
+    pub sys: Sys,
     pub catalog: Arc<Catalog>,
     pub logs: Arc<LogStore>,
+    pub waiting: Arc<Waiting>,
 }
 
 pub(crate) struct EmbeddedPartition(pub Arc<Partition>);
@@ -30,6 +35,54 @@ impl Source for EmbeddedSource {
         let open = self.logs.partition(topic, partition)?;
         Some(Arc::new(EmbeddedPartition(open)))
     }
+
+    fn note_link(&self, topic: TopicId, link: LinkId) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            let Some(was) = self.catalog.topic_by_id(topic).filter(|it| !it.links.contains(&link)) else {
+                return Ok(());
+            };
+            let mut now = TopicRecord::clone(&was);
+            now.links.push(link);
+            self.catalog.update_topic(&was, now).map_err(unavailable)?;
+            self.catalog.durable(&*self.sys.disk).await.map_err(unavailable)
+        })
+    }
+
+    fn hear(&self, link: LinkId, opened: Vec<Opened>) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            for it in opened {
+                self.supersede(&it)?;
+            }
+            // The fence is durable before anything goes on; it stands in memory since.
+            self.catalog.durable(&*self.sys.disk).await.map_err(unavailable)?;
+            self.waiting.heard(link, &self.catalog, &self.logs);
+            Ok(())
+        })
+    }
+}
+
+impl EmbeddedSource {
+    /// Another site writes the topic since: this one stops, and what it wrote alone stays for the salvage.
+    fn supersede(&self, it: &Opened) -> Result<(), SinkError> {
+        let Some(was) = self.catalog.topic_by_id(it.source_topic) else {
+            return Ok(());
+        };
+        let newer = was.lineage == it.lineage && was.epoch.generation() < it.generation;
+        if !newer || was.mirror.is_some() || was.superseded >= Some(it.generation) {
+            return Ok(());
+        }
+        for partition in self.logs.topic(was.id) {
+            partition.set_role(Role::Superseded);
+        }
+        warn!(topic = %was.name, generation = %it.generation, "superseded: another site writes this topic since; writes here are refused");
+        let now = TopicRecord { superseded: Some(it.generation), ..TopicRecord::clone(&was) };
+        self.catalog.update_topic(&was, now).map_err(unavailable)?;
+        Ok(())
+    }
+}
+
+fn unavailable(failed: CatalogError) -> SinkError {
+    SinkError::Unavailable { message: failed.to_string() }
 }
 
 fn describe(topic: &TopicRecord) -> SourceTopic {
@@ -62,6 +115,11 @@ impl SourcePartition for EmbeddedPartition {
 
     fn end_of_epoch(&self, epoch: LeaderEpoch) -> Option<Offset> {
         self.0.end_of_epoch(epoch).map(|it| it.end)
+    }
+
+    fn behind(&self, offset: Offset) -> Option<Behind> {
+        let it = self.0.behind(offset)?;
+        Some(Behind { offsets: it.offsets, bytes: it.bytes, since: it.since, or_before: it.or_before })
     }
 
     fn gone(&self) -> bool {

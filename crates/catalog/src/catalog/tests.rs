@@ -30,6 +30,8 @@ fn topic(name: &str, id: u8) -> TopicRecord {
         epoch: LeaderEpoch::FIRST,
         created: Timestamp(5),
         mirror: None,
+        links: Vec::new(),
+        superseded: None,
     }
 }
 

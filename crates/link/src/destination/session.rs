@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{
-    Ack, Consumed, Credit, Describe, Description, Durable, Ended, Heartbeat, Unsubscribe,
+    Ack, Consumed, Credit, Describe, Description, Durable, Ended, Heartbeat, Opened, Standing, Unsubscribe,
 };
 use carrick_sys::{Mono, Wake};
-use carrick_types::{Known, MirrorState, Partition, TopicId};
+use carrick_types::{Known, MirrorState, Offset, Partition, Timestamp, TopicId};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{FutureExt as _, pin_mut, select_biased};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +21,7 @@ use super::{Command, Link, RecordError};
 use crate::envelope::{End, decode, protocol, send};
 use crate::ports::Connection;
 use crate::source::{BEAT, SILENCE_MAX};
+use crate::status::{Lag, Told};
 
 /// Before a partition that could not go on is asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -124,7 +125,7 @@ impl<'a> Session<'a> {
             return Err(End::Silent);
         }
         self.descriptions.retain(|_, answer| !answer.is_closed());
-        let beat = Heartbeat { clock_ms: clock.wall().0, last_change: 0 };
+        let beat = Heartbeat { clock_ms: clock.wall().0, ..Heartbeat::default() };
         send(&self.control, Body::Heartbeat(beat)).await?;
         let now = clock.now();
         let due = |sub: &Subscription| matches!(sub.phase, Phase::Waiting(at) if at <= now);
@@ -138,6 +139,8 @@ impl<'a> Session<'a> {
 
     /// Asks for every partition of every mirror that is not asked for yet.
     async fn refresh(&mut self) -> Result<(), End> {
+        self.stand().await?;
+        self.end_opened().await?;
         let mirrors: Vec<_> = {
             let view = self.link.view.lock();
             let live = view.mirrors.values().filter(|it| {
@@ -199,9 +202,7 @@ impl<'a> Session<'a> {
         match body {
             None => Ok(()),
             Some(Body::Heartbeat(beat)) => {
-                if self.seen.all_to(beat.last_change) {
-                    self.link.observed.lock().quiet = Known::Known(self.heard);
-                }
+                self.hear_beat(&beat);
                 Ok(())
             }
             Some(Body::Description(description)) => {
@@ -238,6 +239,63 @@ impl<'a> Session<'a> {
             Some(Body::Ended(ended)) => self.ended(ended).await,
             Some(_) => Err(protocol("a source does not send that")),
         }
+    }
+
+    fn hear_beat(&self, beat: &Heartbeat) {
+        let mut observed = self.link.observed.lock();
+        if self.seen.all_to(beat.last_change) {
+            observed.quiet = Known::Known(self.heard);
+        }
+        observed.beat = Known::Known(self.heard);
+        observed.lagging_omitted = beat.lagging_omitted > 0;
+        observed.lagging.clear();
+        for it in &beat.lagging {
+            let Some(sub) = self.subscriptions.get(&it.subscription).filter(|sub| sub.attempt == it.attempt)
+            else {
+                continue;
+            };
+            let acknowledged = Offset::clamped(it.acknowledged);
+            let lag = Lag {
+                offsets: Offset::clamped(it.high_watermark).since(acknowledged),
+                bytes: it.bytes,
+                time: Duration::from_millis(Timestamp(beat.clock_ms).since(Timestamp(it.since_ms))),
+                or_more: it.or_before,
+            };
+            observed.lagging.insert((sub.topic, sub.partition), Told { acknowledged, lag });
+        }
+    }
+
+    /// Tells the source which of its topics this side writes itself.
+    async fn stand(&self) -> Result<(), End> {
+        let opened = {
+            let view = self.link.view.lock();
+            let opened = view.mirrors.values().filter_map(|mirror| {
+                let opening = mirror.opening.as_ref()?;
+                Some(Opened {
+                    topic_id: Bytes::copy_from_slice(&mirror.definition.source_topic.bytes()),
+                    lineage_id: Bytes::copy_from_slice(&mirror.definition.lineage.bytes()),
+                    generation: opening.epoch.generation().get().into(),
+                })
+            });
+            opened.collect()
+        };
+        send(&self.control, Body::Standing(Standing { opened })).await
+    }
+
+    /// Ends the subscriptions of mirrors that are mirrors no more.
+    async fn end_opened(&mut self) -> Result<(), End> {
+        let opened: BTreeSet<TopicId> = {
+            let view = self.link.view.lock();
+            view.mirrors.values().filter(|it| it.opening.is_some()).map(|it| it.definition.topic).collect()
+        };
+        for (number, sub) in self.subscriptions.iter_mut() {
+            if sub.phase != Phase::Ended && opened.contains(&sub.topic) {
+                sub.phase = Phase::Ended;
+                let unsubscribe = Unsubscribe { subscription: *number, attempt: sub.attempt };
+                send(&self.control, Body::Unsubscribe(unsubscribe)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The subscription, if the attempt is its newest.
@@ -293,6 +351,8 @@ impl<'a> Session<'a> {
                 let unsubscribe = Unsubscribe { subscription: number, attempt: sub.attempt };
                 send(&self.control, Body::Unsubscribe(unsubscribe)).await
             }
+            // Opened for writing meanwhile: what still comes is not wanted.
+            Failure::Mirror { .. } if self.opened(topic) => self.end_opened().await,
             Failure::Mirror { code, message } => {
                 let message = format!("partition {partition}: {message}");
                 error!(%topic, code, why = message, "a mirror failed");
@@ -306,6 +366,10 @@ impl<'a> Session<'a> {
                 moved.map_err(ledger)
             }
         }
+    }
+
+    fn opened(&self, topic: TopicId) -> bool {
+        self.link.view.lock().mirrors.get(&topic).is_some_and(|it| it.opening.is_some())
     }
 
     /// Returns credit for what stands in the page cache.

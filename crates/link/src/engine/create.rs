@@ -141,7 +141,7 @@ impl Engine {
             let made = self.ports.sink.create(view.mirror_topic(mirror)).await;
             made.map_err(|source| EngineError::Sink { topic: mirror.name.to_string(), source })?;
         }
-        link.command(Command::Refresh).await;
+        link.poke(Command::Refresh);
         Ok(CreatedMirrors { mirrors: outcomes, applied: true })
     }
 

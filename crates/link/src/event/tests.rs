@@ -25,6 +25,21 @@ fn history() -> Vec<Event> {
         event(What::MirrorsCreated { request: [2; 16], mirrors: vec![definition(1), definition(2)] }),
         event(moved(MirrorState::Active)),
         event(moved(MirrorState::Failed)),
+        event(What::FailedOver {
+            request: [4; 16],
+            mirrors: vec![Opening {
+                topic,
+                epoch: LeaderEpoch::new(65_536).unwrap(),
+                partitions: vec![OpeningPartition {
+                    end: Offset::clamped(9),
+                    lost_offsets: Some(3),
+                    lost_bytes: None,
+                    lost_ms: Some(70),
+                    heard_ms: None,
+                    open_transactions: 1,
+                }],
+            }],
+        }),
     ]
 }
 
@@ -32,10 +47,10 @@ fn history() -> Vec<Event> {
 fn events_fold_to_what_they_say() {
     let stored: Vec<_> = history().iter().map(|it| it.encode().unwrap()).collect();
     let view = LinkView::fold(LinkId::from_bytes([5; 16]), &stored).unwrap();
-    assert_eq!((view.name.as_str(), view.peer.as_str(), view.connections, view.events), ("l", "h:1", 4, 5));
+    assert_eq!((view.name.as_str(), view.peer.as_str(), view.connections, view.events), ("l", "h:1", 4, 6));
     assert_eq!(view.peer_cluster, Some(ClusterId::from_bytes([9; 16])));
     let states: Vec<_> = view.mirrors.values().map(|it| it.state).collect();
-    assert_eq!(states, [MirrorState::Failed, MirrorState::Creating]);
+    assert_eq!(states, [MirrorState::FailingOver, MirrorState::Creating]);
     assert_eq!(view.request(&[2; 16]).unwrap().len(), 2);
     assert_eq!(view.request(&[3; 16]), None);
 }

@@ -12,7 +12,7 @@ use carrick_types::{LeaderEpoch, Offset, Offsets};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::Shared;
+use super::{Flying, Shared};
 use crate::envelope::{End, FRAME_BYTES, encode, send};
 use crate::ports::{SourceError, SourcePartition};
 
@@ -21,15 +21,32 @@ pub(crate) struct Subscription {
     pub number: u32,
     pub attempt: u64,
     flight: Arc<Flight>,
+    shared: Arc<Shared>,
     _task: Task,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut flights = self.shared.flights.lock();
+        if flights.get(&self.number).is_some_and(|it| it.attempt == self.attempt) {
+            flights.remove(&self.number);
+        }
+    }
 }
 
 /// What was sent and is not yet consumed.
 #[derive(Default)]
-struct Flight {
+pub(crate) struct Flight {
     /// Each with the bytes sent up to its end.
     sent: Mutex<VecDeque<(u64, Credit)>>,
     acknowledged: Mutex<Option<Offset>>,
+}
+
+impl Flight {
+    /// Durable at the destination; None before the attempt has begun.
+    pub(crate) fn acknowledged(&self) -> Option<Offset> {
+        *self.acknowledged.lock()
+    }
 }
 
 /// Room taken from the link and from the subscription.
@@ -83,8 +100,11 @@ impl Subscription {
             number,
             attempt,
         };
+        let flying =
+            Flying { attempt, partition: Arc::clone(&sender.partition), flight: Arc::clone(&flight) };
+        shared.flights.lock().insert(number, flying);
         let task = shared.sys.spawn.spawn("link subscription", Box::pin(sender.run(asked)));
-        Self { number, attempt, flight, _task: task }
+        Self { number, attempt, flight, shared: Arc::clone(shared), _task: task }
     }
 
     pub(crate) fn consumed(&self, bytes: u64) {
@@ -131,6 +151,8 @@ impl Sender {
 
     async fn work(&self, asked: &Subscribe) -> Result<(), Quit> {
         let mut next = self.check(asked).await?;
+        // What it holds already counts as acknowledged.
+        *self.flight.acknowledged.lock() = Some(next);
         let offsets = self.partition.offsets();
         let subscribed = Subscribed {
             subscription: self.number,
