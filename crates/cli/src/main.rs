@@ -12,7 +12,9 @@
     reason = "a command: it reads and writes files"
 )]
 
+mod failover;
 mod failure;
+mod journal;
 mod link;
 mod mirror;
 mod mutation;
@@ -57,6 +59,10 @@ enum Noun {
     /// Topics mirrored over a link.
     #[command(subcommand)]
     Mirror(mirror::Verb),
+    /// Open mirrors for writing without asking their source, and say what is lost.
+    Failover(failover::Arguments),
+    /// What happened to the links, in order.
+    Journal(journal::Arguments),
     /// What node this is.
     Node,
     /// Certificates for a trial: a development CA, and what it signs.
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
     let done = match noun {
         Noun::Link(verb) => verb.run(&global),
         Noun::Mirror(verb) => verb.run(&global),
+        Noun::Failover(arguments) => failover::run(&global, &arguments),
+        Noun::Journal(arguments) => journal::run(&global, &arguments),
         Noun::Node => node::describe(&global),
         Noun::Pki(verb) => verb.run(&global),
     };

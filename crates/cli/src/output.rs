@@ -46,11 +46,6 @@ pub fn columns<const N: usize>(names: [&str; N], rows: impl IntoIterator<Item = 
     text
 }
 
-/// A number that may be unknown.
-pub fn known(number: Option<i64>) -> String {
-    number.map_or_else(|| UNKNOWN.into(), |it| it.to_string())
-}
-
 /// How long ago, if ever.
 pub fn ago(milliseconds: Option<u64>) -> String {
     match milliseconds {
@@ -73,12 +68,5 @@ mod tests {
             columns(["ONE", "TWO", "THREE"], rows),
             "ONE    TWO        THREE\na      long cell\nä?[2J  b          c\n"
         );
-    }
-
-    #[test]
-    fn unknown_is_never_a_number() {
-        assert_eq!((known(None), known(Some(0))), ("unknown".into(), "0".into()));
-        let said = [None, Some(430), Some(59_999), Some(60_000), Some(7_200_000)].map(ago);
-        assert_eq!(said, ["never", "0.4 s ago", "59.9 s ago", "1 min ago", "2 h ago"]);
     }
 }

@@ -4,23 +4,33 @@ use std::sync::Arc;
 
 use carrick_catalog::NodeRecord;
 use carrick_link::{
-    CreateLink, CreateMirrors, Engine, EngineError, LinkStatus, MirrorOutcome, MirrorStatus, Mutation,
-    PartitionStatus,
+    CreateLink, CreateMirrors, Engine, EngineError, Failover, LinkStatus, MirrorOutcome, MirrorStatus,
+    Mutation, PartitionStatus, TopicLoss,
 };
 use carrick_proto::v1;
 use carrick_rpc::admin::{Admin, Caller};
 use carrick_rpc::{Code, Request, Response, Status, async_trait};
-use tracing::info;
+
+use crate::audit::Audit;
 
 /// The operator's side of a node.
 pub struct Operator {
     engine: Arc<Engine>,
     node: NodeRecord,
+    audit: Audit,
 }
 
 impl Operator {
-    pub fn new(engine: Arc<Engine>, node: NodeRecord) -> Self {
-        Self { engine, node }
+    pub fn new(engine: Arc<Engine>, node: NodeRecord, audit: Audit) -> Self {
+        Self { engine, node, audit }
+    }
+
+    /// Durable before anything is done; what cannot be audited is not done.
+    fn audit(&self, verb: &str, mutation: &Mutation, of: &str) -> Result<(), Status> {
+        let written = self.audit.write(verb, of, &mutation.who, &mutation.request, mutation.dry_run);
+        written.map_err(|e| {
+            Status::internal(format!("the audit log cannot be written, so nothing was done: {e}"))
+        })
     }
 }
 
@@ -32,7 +42,7 @@ impl Admin for Operator {
     ) -> Result<Response<v1::CreateLinkResponse>, Status> {
         let mutation = mutation(&request, request.get_ref().mutation.as_ref())?;
         let v1::CreateLinkRequest { name, peer, connections, .. } = request.into_inner();
-        audit("link create", &mutation, &name);
+        self.audit("link create", &mutation, &name)?;
         let asked = CreateLink { name, peer, connections };
         let created = self.engine.create_link(&mutation, asked).await.map_err(status)?;
         Ok(Response::new(v1::CreateLinkResponse {
@@ -57,7 +67,7 @@ impl Admin for Operator {
     ) -> Result<Response<v1::CreateMirrorsResponse>, Status> {
         let mutation = mutation(&request, request.get_ref().mutation.as_ref())?;
         let v1::CreateMirrorsRequest { link, topics, .. } = request.into_inner();
-        audit("mirror create", &mutation, &format!("{link} {}", topics.join(" ")));
+        self.audit("mirror create", &mutation, &format!("{link} {}", topics.join(" ")))?;
         let created =
             self.engine.create_mirrors(&mutation, CreateMirrors { link, topics }).await.map_err(status)?;
         Ok(Response::new(v1::CreateMirrorsResponse {
@@ -65,6 +75,44 @@ impl Admin for Operator {
             applied: created.applied,
             undo: String::new(),
         }))
+    }
+
+    async fn failover(
+        &self,
+        request: Request<v1::FailoverRequest>,
+    ) -> Result<Response<v1::FailoverResponse>, Status> {
+        let mutation = mutation(&request, request.get_ref().mutation.as_ref())?;
+        let v1::FailoverRequest { link, topics, accept_incomplete, .. } = request.into_inner();
+        self.audit("failover", &mutation, &format!("{link} {}", topics.join(" ")))?;
+        let asked = Failover { link, topics, accept_incomplete };
+        let done = self.engine.failover(&mutation, asked).await.map_err(status)?;
+        let undo = if done.applied {
+            "none; the old source stops writing these topics when it hears of it"
+        } else {
+            ""
+        };
+        Ok(Response::new(v1::FailoverResponse {
+            topics: done.topics.into_iter().map(topic_loss).collect(),
+            applied: done.applied,
+            undo: undo.into(),
+            took_ms: millis(done.took),
+        }))
+    }
+
+    async fn list_journal(
+        &self,
+        request: Request<v1::ListJournalRequest>,
+    ) -> Result<Response<v1::ListJournalResponse>, Status> {
+        let link = request.into_inner().link;
+        let entries = self.engine.journal().map_err(status)?.into_iter();
+        let entries = entries.filter(|it| link.is_empty() || it.link == link).map(|it| v1::JournalEntry {
+            link: it.link,
+            number: it.number,
+            at_ms: it.at.0,
+            who: it.who,
+            what: it.what,
+        });
+        Ok(Response::new(v1::ListJournalResponse { entries: entries.collect() }))
     }
 
     async fn list_mirrors(
@@ -88,15 +136,6 @@ impl Admin for Operator {
     }
 }
 
-/// One line per mutation that was asked for.
-fn audit(verb: &str, mutation: &Mutation, of: &str) {
-    info!(target: "audit", verb, of, who = mutation.who, dry_run = mutation.dry_run, request = %hex(&mutation.request), "asked");
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn mutation<T>(request: &Request<T>, stated: Option<&v1::Mutation>) -> Result<Mutation, Status> {
     let who = request.extensions().get::<Caller>().map_or_else(|| "unknown".into(), ToString::to_string);
     let stated = stated.ok_or_else(|| Status::invalid_argument("the request id is missing"))?;
@@ -111,7 +150,7 @@ fn status(failed: EngineError) -> Status {
         EngineError::LinkExists { .. } => Code::AlreadyExists,
         EngineError::Invalid { .. } => Code::InvalidArgument,
         EngineError::NotConnected { .. } => Code::Unavailable,
-        EngineError::NothingToMirror { .. } => Code::FailedPrecondition,
+        EngineError::NothingToMirror { .. } | EngineError::NothingToOpen { .. } => Code::FailedPrecondition,
         EngineError::Ledger(_) | EngineError::Event(_) | EngineError::Sink { .. } => Code::Internal,
     };
     Status::new(code, failed.to_string())
@@ -163,5 +202,28 @@ fn partition_info(it: PartitionStatus) -> v1::MirrorPartition {
         log_end: offsets.log_end.at().get(),
         source_high_watermark: heard.map(|(high, _)| high.get()),
         heard_ms: heard.map(|(_, age)| millis(age)),
+        lag_offsets: it.lag.ok().map(|lag| lag.offsets),
+        lag_bytes: it.lag.ok().map(|lag| lag.bytes),
+        lag_ms: it.lag.ok().map(|lag| millis(lag.time)),
+        lag_or_more: it.lag.ok().is_some_and(|lag| lag.or_more),
+    }
+}
+
+fn topic_loss(it: TopicLoss) -> v1::TopicLoss {
+    let partitions = it.partitions.iter().map(|it| v1::PartitionLoss {
+        partition: it.partition.0,
+        end_offset: it.end.get(),
+        lost_offsets: it.offsets.ok(),
+        lost_bytes: it.bytes.ok(),
+        lost_ms: it.time.ok().map(millis),
+        heard_ms: it.heard.ok().map(millis),
+        open_transactions: it.open_transactions,
+    });
+    v1::TopicLoss {
+        topic: it.topic,
+        outcome: it.outcome.into(),
+        message: it.message,
+        generation: it.epoch.generation().get().into(),
+        partitions: partitions.collect(),
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use carrick_broker::BrokerSettings;
 use carrick_log::Durability;
+use carrick_node::OnBoot;
 use carrick_serve::Listener;
 use carrick_sys::SyncMode;
 use carrick_tls::Files;
@@ -30,6 +31,7 @@ pub struct Settings {
     pub link: Option<LinkListener>,
     /// Who this node is to its peers; without it there are no links.
     pub tls: Option<TlsFiles>,
+    pub on_boot_without_peer: OnBoot,
     /// Made if it is not there.
     pub make_data: bool,
 }
@@ -99,6 +101,11 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
     let memory = node.optional("memory", "a size of at least \"16MiB\"", |v| {
         reader::bytes(v).filter(|n| *n >= MEMORY_MIN).and_then(|n| usize::try_from(n).ok())
     });
+    let on_boot = node.optional("on_boot_without_peer", "\"open\" or \"closed\"", |v| match v.as_str()? {
+        "open" => Some(OnBoot::Open),
+        "closed" => Some(OnBoot::Closed),
+        _ => None,
+    });
     root.finish(node);
 
     let tls = root.has("tls").then(|| {
@@ -154,6 +161,7 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
             broker,
             link: link.flatten(),
             tls: tls.flatten(),
+            on_boot_without_peer: on_boot.unwrap_or_default(),
             make_data: false,
         }),
         _ => Err(faults),

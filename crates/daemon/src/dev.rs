@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use carrick_broker::BrokerSettings;
 use carrick_log::Durability;
+use carrick_node::OnBoot;
 use carrick_serve::Listener;
 use carrick_sys::SyncMode;
 use carrick_types::limits::MIB;
@@ -84,6 +85,7 @@ pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
         broker,
         link,
         tls,
+        on_boot_without_peer: OnBoot::Open,
         make_data: true,
     })
 }

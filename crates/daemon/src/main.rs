@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "the composition root: it reads files and the environment")]
 
 mod admin;
+mod audit;
 mod config;
 mod dev;
 mod links;

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::Operator;
+use crate::audit::Audit;
 use crate::config::Settings;
 use crate::links::Links;
 
@@ -62,11 +63,13 @@ async fn node(settings: Settings) -> anyhow::Result<()> {
     }
     let links = Links::bind(settings.tls.as_ref(), settings.link.as_ref()).await?;
     let socket = AdminSocket::bind(&data.join("admin.sock")).await?;
+    let audit = Audit::open(&data.join("audit.log")).context("the audit log could not be opened")?;
     let store = Arc::new(RocksStore::open(&dir.catalog(), StoreBudget::default())?);
     let node_settings = NodeSettings {
         log: LogSettings { durability: settings.durability, segment_bytes: settings.segment_bytes },
         broker: settings.broker,
         memory_bytes: settings.memory_bytes,
+        on_boot_without_peer: settings.on_boot_without_peer,
     };
     let node = Node::open(&sys, dir, store, links.dialer(), node_settings).await?;
     let (stopping, stopped) = watch::channel(false);
@@ -80,7 +83,8 @@ async fn node(settings: Settings) -> anyhow::Result<()> {
         accepting.push(tokio::spawn(serving));
     }
     accepting.extend(links.serve(Arc::clone(&node.links), &stopped));
-    let admin = AdminServer::new(Arc::new(Operator::new(Arc::clone(&node.links), node.catalog.node())));
+    let admin =
+        AdminServer::new(Arc::new(Operator::new(Arc::clone(&node.links), node.catalog.node(), audit)));
     println!("admin {}", data.join("admin.sock").display());
     accepting.push(tokio::spawn(admin.serve_socket(socket, stopped.clone())));
     println!("ready");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::node::{ask, refused};
-use crate::output::{ago, columns, known};
+use crate::output::{UNKNOWN, ago, columns};
 use crate::{Global, say};
 
 #[derive(Args)]
@@ -27,9 +27,16 @@ pub fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Offsets that the destination lacks, of those that the source had when it was heard last.
-fn lag(it: &MirrorPartition) -> Option<i64> {
-    it.source_high_watermark.map(|source| source.saturating_sub(it.high_watermark).max(0))
+/// How far it was behind when its source was heard last: offsets, bytes at most, time.
+fn lag(it: &MirrorPartition) -> String {
+    match (it.lag_offsets, it.lag_bytes, it.lag_ms) {
+        (Some(0), _, _) => "0".into(),
+        (Some(offsets), Some(bytes), Some(ms)) => {
+            let least = if it.lag_or_more { "≥ " } else { "" };
+            format!("{offsets}, {bytes} B, {least}{ms} ms")
+        }
+        _ => UNKNOWN.into(),
+    }
 }
 
 fn table(mirrors: &[MirrorInfo]) -> String {
@@ -45,7 +52,7 @@ fn table(mirrors: &[MirrorInfo]) -> String {
         let none = partitions.is_empty().then(|| row(["-"; 5].map(String::from)));
         let some = partitions.iter().map(move |it| {
             let (start, high) = (it.log_start.to_string(), it.high_watermark.to_string());
-            row([it.partition.to_string(), start, high, known(lag(it)), ago(it.heard_ms)])
+            row([it.partition.to_string(), start, high, lag(it), ago(it.heard_ms)])
         });
         none.into_iter().chain(some)
     });
@@ -62,6 +69,10 @@ fn to_json(it: &MirrorInfo) -> Value {
             "source_high_watermark": partition.source_high_watermark,
             "lag_offsets": lag(partition),
             "heard_ms": partition.heard_ms,
+            "lag_offsets": partition.lag_offsets,
+            "lag_bytes_max": partition.lag_bytes,
+            "lag_ms": partition.lag_ms,
+            "lag_or_more": partition.lag_or_more,
         })
     });
     json!({

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use carrick_proto::v1::{
     CreateLinkRequest, CreateLinkResponse, CreateMirrorsRequest, CreateMirrorsResponse, DescribeNodeRequest,
-    DescribeNodeResponse, LinkInfo, ListLinksRequest, ListLinksResponse, ListMirrorsRequest,
-    ListMirrorsResponse, MirrorInfo, MirrorPartition, MirrorPlan, Mutation,
+    DescribeNodeResponse, FailoverRequest, FailoverResponse, LinkInfo, ListJournalRequest,
+    ListJournalResponse, ListLinksRequest, ListLinksResponse, ListMirrorsRequest, ListMirrorsResponse,
+    MirrorInfo, MirrorPartition, MirrorPlan, Mutation,
 };
 use carrick_rpc::admin::{Admin, AdminServer, AdminSocket};
 use carrick_rpc::{Request, Response, Status, async_trait};
@@ -108,6 +109,17 @@ impl Admin for Book {
         Ok(Response::new(CreateMirrorsResponse { mirrors, applied: !mutation.dry_run, undo: String::new() }))
     }
 
+    async fn failover(&self, _: Request<FailoverRequest>) -> Result<Response<FailoverResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
+    async fn list_journal(
+        &self,
+        _: Request<ListJournalRequest>,
+    ) -> Result<Response<ListJournalResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
+
     async fn list_mirrors(
         &self,
         r: Request<ListMirrorsRequest>,
@@ -122,6 +134,7 @@ impl Admin for Book {
             log_end: 95,
             source_high_watermark,
             heard_ms,
+            ..Default::default()
         };
         let partitions = vec![partition(0, Some(100), Some(1_200)), partition(1, None, None)];
         let (topic, link, state) = ("orders".into(), "west".into(), "ACTIVE".into());
