@@ -1,0 +1,14 @@
+//! Two sites and the line between them, in one process and one paused runtime: the same node that `carrickd` runs.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod batch;
+mod failover;
+mod line;
+mod mirror;
+mod world;
