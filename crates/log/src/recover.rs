@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use carrick_record::{Batch, ControlKind, HEADER_LEN, Header, PREFIX_LEN, Stamped};
-use carrick_sys::{File, Opening};
+use carrick_sys::{Disk, File, Opening};
 use carrick_types::{LeaderEpoch, Offset, Timestamp};
 use tracing::warn;
 
@@ -275,26 +275,29 @@ fn no_hole(inner: &Inner, header: &Header) -> bool {
     matches!(inner.role, Role::Writable { epoch } if Some(epoch.generation()) == generation)
 }
 
-fn copy(
-    disk: &dyn carrick_sys::Disk,
-    file: &Arc<dyn File>,
-    from: u64,
-    to: u64,
-    path: &Path,
-) -> io::Result<Arc<dyn File>> {
+/// The bytes from `from` to `to` in a new file, durable but for its name; no file if that fails.
+fn copy(disk: &dyn Disk, file: &Arc<dyn File>, from: u64, to: u64, path: &Path) -> io::Result<Arc<dyn File>> {
     let aside = disk.open(path, Opening::New)?;
-    let mut position = from;
-    while position < to {
-        let want = usize::try_from(to - position).unwrap_or(usize::MAX).min(CHUNK);
-        let chunk = file.read_at(want, position)?;
-        if chunk.is_empty() {
-            break;
+    let copy = || {
+        let mut position = from;
+        while position < to {
+            let want = usize::try_from(to - position).unwrap_or(usize::MAX).min(CHUNK);
+            let chunk = file.read_at(want, position)?;
+            if chunk.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            aside.write_at(&[&chunk], position - from)?;
+            position += chunk.len() as u64;
         }
-        aside.write_at(&[&chunk], position - from)?;
-        position += chunk.len() as u64;
+        aside.make_durable()
+    };
+    match copy() {
+        Ok(()) => Ok(aside),
+        Err(failed) => {
+            let _ = disk.remove_file(path);
+            Err(failed)
+        }
     }
-    aside.make_durable()?;
-    Ok(aside)
 }
 
 impl Role {

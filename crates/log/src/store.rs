@@ -162,6 +162,11 @@ impl LogStore {
                 let mut inner = opened.lock();
                 let end = inner.end;
                 inner.readable.begin(end);
+                // A source sends what lies below its own high watermark alone: a mirror that cannot hear it after a start shows
+                // what it has.
+                if matches!(role, Role::Mirror { .. }) {
+                    inner.source_high = Some(end);
+                }
             }
             let newest = opened.last_epoch();
             if !role.fits(newest) {
@@ -230,8 +235,10 @@ impl LogStore {
     pub async fn flush(&self) -> Result<(), crate::WaitError> {
         let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
         self.shared.kick.wake();
+        let mut damaged = false;
         for partition in partitions {
             if partition.damage().is_some() {
+                damaged = true;
                 continue;
             }
             let end = partition.offsets().log_end.at();
@@ -240,7 +247,7 @@ impl LogStore {
                 Err(halted) => return Err(halted),
             }
         }
-        if self.shared.doubtful && self.halted().is_none() {
+        if self.shared.doubtful && !damaged && self.halted().is_none() {
             // All that was opened is written again and durable. If the mark stays, so is the next life's.
             let _ = self.shared.sys.disk.remove_file(&self.shared.root.join(SYNC_FAILED));
         }

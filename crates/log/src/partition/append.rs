@@ -86,6 +86,24 @@ impl Partition {
         Ok(Appended { base, end: inner.end, duplicate: false, max_time: stamped.header.max_timestamp })
     }
 
+    /// Appends a marker of this node's own, before clients may write.
+    pub fn append_marker(
+        &self,
+        batch: &Batch,
+        epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let mut inner = self.lock();
+        self.writable(&inner)?;
+        if inner.role != Role::Closed {
+            return Err(AppendError::NotWritable { role: inner.role });
+        }
+        let base = inner.end;
+        let stamped = Stamped::verbatim(batch).at(base, epoch);
+        self.write(&mut inner, &stamped, control_of(batch), now)?;
+        Ok(Appended { base, end: inner.end, duplicate: false, max_time: stamped.header.max_timestamp })
+    }
+
     /// Appends a source's batch, whose checksum was verified, at its own offset: at the log's end or, past a hole that the
     /// source has too, above it. `epoch` re-stamps the leader epoch. Returns the log's end.
     pub fn append_mirrored(

@@ -95,6 +95,59 @@ fn a_start_after_a_failed_sync_does_not_take_the_cache_for_the_disk() {
     }
 }
 
+/// There is room for nothing: what was told before is not touched, what was not is told by nobody, and a start with room
+/// goes on.
+#[test]
+fn a_start_after_a_failed_sync_that_finds_no_space_waits_for_some() {
+    run(1, async {
+        let (life, log) = Life::writing(1, FSYNC);
+        let other = carrick_types::TopicId::from_bytes([3; 16]);
+        log.put(&batch(1).build());
+        life.store.flush().await.unwrap();
+        life.site.disk.fail_sync_after(1);
+        log.put(&batch(1).build());
+        assert!(life.store.flush().await.is_err());
+
+        life.site.disk.full_at(life.site.disk.allocated_bytes() + 100);
+        let life = life.reboot(Cut::Kill).await;
+        let log = life.open(writable(1), false);
+        let damage = log.damage().expect("damage");
+        assert!(damage.what.contains("could not be written again"), "{damage}");
+        life.site.disk.full_at(u64::MAX);
+        life.store.open_topic(other, 1, writable(0), true).unwrap();
+        life.store.partition(other, carrick_types::Partition(0)).unwrap().put(&batch(1).build());
+        life.store.flush().await.unwrap();
+
+        let life = life.reboot(Cut::Kill).await;
+        let log = life.open(writable(2), false);
+        assert_eq!((log.damage(), log.end()), (None, 2));
+        life.store.flush().await.unwrap();
+        let life = life.reboot(Cut::Power).await;
+        assert_eq!(life.open(writable(3), false).all(Bound::LogEnd).await.len(), 2);
+    });
+}
+
+#[test]
+fn a_failed_sync_is_forgotten_once_all_was_written_again() {
+    run(1, async {
+        let (life, log) = Life::writing(1, FSYNC);
+        log.put(&batch(1).build());
+        life.store.flush().await.unwrap();
+        life.site.disk.fail_sync_after(1);
+        log.put(&batch(1).build());
+        assert!(life.store.flush().await.is_err());
+        let mark = std::path::Path::new(carrick_sim::DATA).join("SYNC-FAILED");
+        assert!(life.site.disk.file_len(&mark).is_some());
+        let life = life.reboot(Cut::Kill).await;
+        life.open(writable(1), false);
+        assert!(life.site.disk.file_len(&mark).is_some());
+        life.store.flush().await.unwrap();
+        assert_eq!(life.site.disk.file_len(&mark), None);
+        let left = Files::of(&life.site.disk);
+        assert_eq!(left.0.len(), 1, "{:?}", left.0.keys());
+    });
+}
+
 #[test]
 fn a_halted_node_is_at_rest_whatever_was_appended_while_the_sync_failed() {
     for (seed, durability) in

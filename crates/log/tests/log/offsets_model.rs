@@ -156,7 +156,8 @@ impl World {
         let role = self.role();
         self.life = self.life.reboot(if clean { Cut::Power } else { Cut::Kill }).await;
         self.log = self.life.open(role, clean);
-        self.model.source_high = None;
+        // A mirror shows what it has: its source had it readable.
+        self.model.source_high = self.model.mirrors.then_some(self.model.end);
         self.model.durable = if clean { self.model.end } else { self.model.start };
         self.check("restart");
         self

@@ -38,8 +38,12 @@ fn a_batch_that_is_sent_again_stands_once_and_its_first_place_is_told() {
                     assert!(matches!(refusal, ProducerRefusal::DuplicateForgotten { .. }), "{refusal:?}");
                 } else {
                     let base = i64::from(n) * 20;
-                    let expected = Appended { base: offset(base), end: offset(base + 10), duplicate: true };
-                    assert_eq!(log.put(&sent(n * 10)), expected, "round {round}");
+                    let Appended { base: at, end, duplicate, .. } = log.put(&sent(n * 10));
+                    assert_eq!(
+                        (at, end, duplicate),
+                        (offset(base), offset(base + 10), true),
+                        "round {round}"
+                    );
                 }
             }
             assert!(matches!(refusal(&log, &sent(91)), ProducerRefusal::OutOfOrder { next: 90, .. }));
@@ -100,6 +104,18 @@ fn sequences_that_wrap_are_known_after_a_restart() {
         let (_life, log) = life.restart(writable(0)).await;
         assert!(log.put(&batch(10).producer(7, 0, i32::MAX - 4).build()).duplicate);
         assert_eq!(log.put(&batch(10).producer(7, 0, 15).build()).base, offset(20));
+    });
+}
+
+#[test]
+fn a_batch_that_is_sent_again_is_told_the_time_it_was_given_first() {
+    run(1, async {
+        let (life, log) = Life::writing(1, FSYNC);
+        let put = |log: &Partition, time| log.append(&sent(0), Some(Timestamp(time)), WALL_START).unwrap();
+        assert_eq!(put(&log, 70).max_time, Timestamp(70));
+        assert_eq!((put(&log, 80).max_time, put(&log, 90).duplicate), (Timestamp(70), true));
+        let (_life, log) = life.restart(writable(0)).await;
+        assert_eq!((put(&log, 99).max_time, put(&log, 99).duplicate), (Timestamp(70), true));
     });
 }
 

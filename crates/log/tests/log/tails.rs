@@ -212,6 +212,31 @@ fn whole_batches_behind_a_torn_one_are_set_aside() {
     });
 }
 
+#[test]
+fn a_tail_that_finds_no_room_to_be_set_aside_is_not_thrown_away() {
+    run(1, async {
+        let (mut files, all) = filled(30, 100).await;
+        let path = active(&files);
+        let position = end_of(&all[..10]);
+        files.get_mut(&path)[position as usize + 30] ^= 1;
+        let site = files.boot(1);
+        site.disk.full_at(site.disk.allocated_bytes() + 1_000);
+        let life = Life::on(site, FSYNC);
+        life.try_open(2, writable(3), false).unwrap();
+        let damage = life.partition(0).damage().expect("damage");
+        assert_eq!((&damage.file, damage.position), (&name(&path), position), "{damage}");
+        assert!(damage.what.contains("could not be set aside"), "{damage}");
+        assert!(Files::of(&life.site.disk).get(&path) == files.get(&path));
+        life.site.disk.full_at(u64::MAX);
+        life.partition(1).put(&batch(1).build());
+        life.store.flush().await.unwrap();
+
+        let life = life.reboot(carrick_sim::Cut::Kill).await;
+        life.try_open(2, writable(3), false).unwrap();
+        works_on(&life, &life.partition(0), &all[..10]).await;
+    });
+}
+
 /// Damage at one place in one life after the other.
 #[test]
 fn what_was_set_aside_is_not_overwritten_by_what_is_set_aside_later() {

@@ -1,9 +1,9 @@
 //! What readers of committed records are told: the last stable offset and the aborted ranges.
 
-use carrick_log::{Aborted, Bound, Partition};
+use carrick_log::{Aborted, AppendError, Bound, Partition, Role};
 use carrick_record::Batch;
 use carrick_sim::{Cut, WALL_START, run};
-use carrick_types::ProducerId;
+use carrick_types::{LeaderEpoch, ProducerId};
 
 use crate::batches::{Build, batch, marker};
 use crate::life::{FSYNC, Life, Look as _, mirror, offset, small, writable};
@@ -140,6 +140,26 @@ fn a_marker_that_is_appended_ends_its_transaction_at_once_and_after_a_restart() 
         life.store.flush().await.unwrap();
         assert_eq!((log.five(), log.open_transactions()), ([0, 2, 2, 2, 2], vec![]));
         assert_eq!(log.aborted_within(offset(0), offset(2)), [aborted(1, 0, 1)]);
+        let (_life, log) = life.restart(writable(1 << 16)).await;
+        assert_eq!((log.five(), log.open_transactions()), ([0, 2, 2, 2, 2], vec![]));
+        assert_eq!(log.aborted_within(offset(0), offset(2)), [aborted(1, 0, 1)]);
+    });
+}
+
+#[test]
+fn a_marker_of_the_nodes_own_is_taken_by_a_closed_partition_only() {
+    run(1, async {
+        let (life, log) = Life::mirroring(1, FSYNC);
+        take(&log, &data(1, 0, 0).build());
+        let epoch = LeaderEpoch::new(1 << 16).unwrap();
+        let put = || log.append_marker(&marker(1, 0, false, 0), epoch, WALL_START);
+        assert!(matches!(put(), Err(AppendError::NotWritable { .. })));
+        log.set_role(writable(1 << 16));
+        assert!(matches!(put(), Err(AppendError::NotWritable { .. })));
+        log.set_role(Role::Closed);
+        assert_eq!(put().unwrap().base, offset(1));
+        life.store.flush().await.unwrap();
+        assert_eq!((log.five(), log.last_epoch()), ([0, 2, 2, 2, 2], Some(epoch)));
         let (_life, log) = life.restart(writable(1 << 16)).await;
         assert_eq!((log.five(), log.open_transactions()), ([0, 2, 2, 2, 2], vec![]));
         assert_eq!(log.aborted_within(offset(0), offset(2)), [aborted(1, 0, 1)]);
