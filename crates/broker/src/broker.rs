@@ -5,21 +5,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use carrick_catalog::{Catalog, TopicRecord};
 use carrick_log::{LogStore, Partition};
-use carrick_sys::{Budget, Claim, Sys};
+use carrick_sys::{Budget, Claim, Sys, Task};
 use carrick_types::{Partition as Index, TopicId};
 use carrick_wire::{ApiKey, ErrorCode, Request, Response, Text, Uuid};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
+use crate::groups::Groups;
 use crate::settings::BrokerSettings;
 
 /// Who asks, and how they came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ask {
     pub version: i16,
     /// The advertised address of the listener that was asked.
     pub host: Text,
     pub port: u16,
+    /// The client's own name for itself; empty if it said none.
+    pub client: Text,
+    /// Where it came from, as Kafka writes it: `/127.0.0.1`.
+    pub client_host: Text,
 }
 
 /// What goes back.
@@ -60,8 +65,11 @@ pub struct Shared {
     pub(crate) budget: Budget,
     pub(crate) settings: BrokerSettings,
     pub(crate) broker_id: i32,
+    pub(crate) groups: Arc<Groups>,
     closing: AtomicBool,
     closed: Notify,
+    /// Ends with the broker.
+    _coordinator: Task,
 }
 
 // `Shared` is not named outside of this crate.
@@ -86,7 +94,20 @@ impl Broker {
         let id = u32::from_le_bytes([cluster[12], cluster[13], cluster[14], cluster[15]]);
         let broker_id = (id % 1_000_000_000) as i32 + 1;
         let (closing, closed) = (AtomicBool::new(false), Notify::new());
-        Self(Arc::new(Shared { sys, catalog, logs, budget, settings, broker_id, closing, closed }))
+        let groups = Groups::load(sys.clone(), Arc::clone(&catalog), settings.clone());
+        let _coordinator = groups.start();
+        Self(Arc::new(Shared {
+            sys,
+            catalog,
+            logs,
+            budget,
+            settings,
+            broker_id,
+            groups,
+            closing,
+            closed,
+            _coordinator,
+        }))
     }
 
     /// Which requests are answered; a client that sends another is cut off, as Kafka does.
@@ -95,13 +116,23 @@ impl Broker {
         ApiKey::Fetch,
         ApiKey::ListOffsets,
         ApiKey::Metadata,
+        ApiKey::OffsetCommit,
+        ApiKey::OffsetFetch,
         ApiKey::FindCoordinator,
+        ApiKey::JoinGroup,
+        ApiKey::Heartbeat,
+        ApiKey::LeaveGroup,
+        ApiKey::SyncGroup,
+        ApiKey::DescribeGroups,
+        ApiKey::ListGroups,
         ApiKey::ApiVersions,
         ApiKey::CreateTopics,
         ApiKey::DeleteTopics,
         ApiKey::InitProducerId,
         ApiKey::OffsetForLeaderEpoch,
         ApiKey::DescribeConfigs,
+        ApiKey::DeleteGroups,
+        ApiKey::OffsetDelete,
         ApiKey::DescribeCluster,
     ];
 
@@ -135,6 +166,16 @@ impl Broker {
             Request::OffsetForLeaderEpoch(request) => ready(self.offset_for_leader_epoch(request)),
             Request::DescribeConfigs(request) => ready(self.describe_configs(request)),
             Request::DescribeCluster(request) => ready(self.describe_cluster(&ask, &request)),
+            Request::JoinGroup(request) => self.groups.join(&ask, request),
+            Request::SyncGroup(request) => self.groups.sync(request),
+            Request::Heartbeat(request) => self.groups.heartbeat(request),
+            Request::LeaveGroup(request) => self.groups.leave(&ask, request),
+            Request::OffsetCommit(request) => self.groups.commit(&ask, request),
+            Request::OffsetFetch(request) => self.groups.fetch(&ask, request),
+            Request::OffsetDelete(request) => self.groups.delete_offsets(request),
+            Request::ListGroups(request) => self.groups.list(&request),
+            Request::DescribeGroups(request) => self.groups.describe(&ask, request),
+            Request::DeleteGroups(request) => self.groups.delete(request),
             other => {
                 let why = format!("{} is not served", other.key());
                 Box::pin(async move { Reply { answer: Answer::Close(why), claims: Vec::new() } })
@@ -142,8 +183,9 @@ impl Broker {
         }
     }
 
-    /// Parked fetches are answered with what there is.
+    /// Parked fetches are answered with what there is, and members of groups who wait are told to come back.
     pub fn close(&self) {
+        self.groups.close();
         self.closing.store(true, Ordering::Release);
         self.closed.notify_waiters();
     }

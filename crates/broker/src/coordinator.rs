@@ -1,10 +1,12 @@
-//! FindCoordinator. It is served before groups are: librdkafka turns lz4 off, silently, at a broker that does not offer it.
+//! FindCoordinator: of a group this node, at the address of the listener that was asked.
 
 use carrick_wire::{Coordinator, ErrorCode, FindCoordinatorRequest, FindCoordinatorResponse, Text};
 
 use crate::broker::{Ask, Broker};
 
 const GROUP: i8 = 0;
+/// From here on a request names several keys.
+const SEVERAL: i16 = 4;
 
 impl Broker {
     pub(crate) fn find_coordinator(
@@ -12,29 +14,34 @@ impl Broker {
         ask: &Ask,
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
-        // Of a transaction: fatal at once; a retriable error would hang the client for a minute.
-        let (code, message) = match request.key_type {
-            GROUP => (ErrorCode::COORDINATOR_NOT_AVAILABLE, "consumer groups are not served by this version"),
-            _ => (ErrorCode::UNSUPPORTED_VERSION, "transactions are not served by this version"),
-        };
-        let message = Some(Text::from(message));
-        if ask.version < 4 {
-            return FindCoordinatorResponse {
-                error_code: code.code(),
-                error_message: message,
+        let of_group = request.key_type == GROUP;
+        let found = |key: Text| {
+            if of_group {
+                let (host, port) = (ask.host.clone(), i32::from(ask.port));
+                return Coordinator { key, node_id: self.broker_id, host, port, ..Default::default() };
+            }
+            // Of a transaction: fatal at once; a retriable error would hang the client for a minute.
+            Coordinator {
+                key,
                 node_id: -1,
                 port: -1,
+                error_code: ErrorCode::UNSUPPORTED_VERSION.code(),
+                error_message: Some("transactions are not served by this version".into()),
                 ..Default::default()
-            };
+            }
+        };
+        if ask.version >= SEVERAL {
+            let coordinators = request.coordinator_keys.into_iter().map(found).collect();
+            return FindCoordinatorResponse { coordinators, ..Default::default() };
         }
-        let coordinators = request.coordinator_keys.into_iter().map(|key| Coordinator {
-            key,
-            node_id: -1,
-            port: -1,
-            error_code: code.code(),
-            error_message: message.clone(),
+        let only = found(request.key);
+        FindCoordinatorResponse {
+            error_code: only.error_code,
+            error_message: only.error_message,
+            node_id: only.node_id,
+            host: only.host,
+            port: only.port,
             ..Default::default()
-        });
-        FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() }
+        }
     }
 }

@@ -98,11 +98,11 @@ impl Broker {
                 if code == ErrorCode::KAFKA_STORAGE_ERROR {
                     error!(topic = %topic.name, partition = index, error = %failed, "a batch was not appended");
                 }
-                Pending {
-                    partition: Some(partition),
-                    rests_on,
-                    ..Pending::refused(index, code, failed.to_string())
-                }
+                let message = match (&failed, &topic.mirror) {
+                    (AppendError::NotWritable { .. }, Some(mirror)) => mirror_refusal(&topic, mirror),
+                    _ => failed.to_string(),
+                };
+                Pending { partition: Some(partition), rests_on, ..Pending::refused(index, code, message) }
             }
         }
     }

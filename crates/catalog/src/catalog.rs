@@ -1,14 +1,22 @@
 //! The catalog in memory, written through to its store.
 
+mod durable;
+mod groups;
+
+pub use self::durable::Commit;
+pub use self::groups::GroupOffsets;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carrick_sys::{Disk, Durable, Entropy, id_bytes};
+use carrick_sys::{Entropy, id_bytes};
 use carrick_types::{ClusterId, LinkId, NodeId, ProducerId, TopicId, TopicName};
 use parking_lot::RwLock;
 
+use self::durable::Synced;
+use self::groups::Groups;
 use crate::ledger;
 use crate::node::{self, NodeRecord};
 use crate::store::{Family, Store, StoreError, Write};
@@ -44,6 +52,7 @@ struct State {
     producer_counter: u32,
     topics: BTreeMap<TopicName, Arc<TopicRecord>>,
     names: BTreeMap<TopicId, TopicName>,
+    groups: Groups,
 }
 
 /// What exists. Reads are from memory; a change is committed before it is visible, and durable after
@@ -51,14 +60,7 @@ struct State {
 pub struct Catalog {
     store: Arc<dyn Store>,
     state: RwLock<State>,
-}
-
-struct StoreLog(Arc<dyn Store>);
-
-impl Durable for StoreLog {
-    fn make_durable(&self) -> io::Result<()> {
-        self.0.sync().map_err(io::Error::other)
-    }
+    synced: Synced,
 }
 
 impl Catalog {
@@ -88,8 +90,9 @@ impl Catalog {
             names.insert(topic.id, topic.name.clone());
             topics.insert(topic.name.clone(), Arc::new(topic));
         }
-        let state = State { node, producer_counter: node.producer_next, topics, names };
-        Ok(Self { store, state: RwLock::new(state) })
+        let groups = Groups::load(&*store)?;
+        let state = State { node, producer_counter: node.producer_next, topics, names, groups };
+        Ok(Self { store, state: RwLock::new(state), synced: Synced::default() })
     }
 
     pub fn node(&self) -> NodeRecord {
@@ -145,12 +148,18 @@ impl Catalog {
         Ok(now)
     }
 
+    /// And all that groups committed for it.
     pub fn delete_topic(&self, name: &TopicName) -> Result<Arc<TopicRecord>, CatalogError> {
         let mut state = self.state.write();
         if !state.topics.contains_key(name) {
             return Err(CatalogError::NoTopic { name: name.clone() });
         }
-        self.commit(&mut state, vec![Write::Delete { family: Family::Catalog, key: topic::key(name) }])?;
+        let read_by = state.groups.of_topic(name);
+        let mut writes = vec![Write::Delete { family: Family::Catalog, key: topic::key(name) }];
+        writes
+            .extend(read_by.iter().map(|(group, partition)| groups::delete_offset(group, name, *partition)));
+        self.commit(&mut state, writes)?;
+        state.groups.forget(name, &read_by);
         let gone = state.topics.remove(name).ok_or(CatalogError::NoTopic { name: name.clone() })?;
         state.names.remove(&gone.id);
         Ok(gone)
@@ -186,7 +195,7 @@ impl Catalog {
         }
         let write =
             Write::Put { family: Family::Catalog, key: ledger::key(link, expected), value: event.into() };
-        self.commit(&mut state, vec![write])
+        self.commit(&mut state, vec![write]).map(drop)
     }
 
     /// A producer id that no producer was given. May be told once [`Catalog::durable`] returned.
@@ -239,8 +248,10 @@ impl Catalog {
         for topic in raised {
             state.topics.insert(topic.name.clone(), Arc::new(topic));
         }
+        let begun = Commit(state.node.commits);
         drop(state);
         self.store.sync()?;
+        self.synced.raise(begun);
         Ok(BeginOutcome { unclean, stuck })
     }
 
@@ -254,18 +265,12 @@ impl Catalog {
         Ok(self.store.sync()?)
     }
 
-    /// Returns once every commit before the call is durable.
-    pub async fn durable(&self, disk: &dyn Disk) -> Result<(), CatalogError> {
-        let log: Arc<dyn Durable> = Arc::new(StoreLog(Arc::clone(&self.store)));
-        disk.sync(vec![log]).await.map_err(|source| CatalogError::NotDurable { source })
-    }
-
-    fn commit(&self, state: &mut State, mut writes: Vec<Write>) -> Result<(), CatalogError> {
+    fn commit(&self, state: &mut State, mut writes: Vec<Write>) -> Result<Commit, CatalogError> {
         let counted = NodeRecord { commits: state.node.commits + 1, ..state.node };
         writes.push(put(node::KEY.to_vec(), &counted)?);
         self.store.commit(writes)?;
         state.node = counted;
-        Ok(())
+        Ok(Commit(counted.commits))
     }
 }
 

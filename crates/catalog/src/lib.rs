@@ -1,4 +1,4 @@
-//! What exists: the node's own identity, topics, their ids, epochs and settings.
+//! What exists: the node's own identity, topics, their ids, epochs and settings, groups and their offsets.
 //!
 //! **Place**: layer 2, over `types` and a [`Store`]. One file per stored entity, each with the table of what it stores at the
 //! top. Every stored value starts with its version; a value of a newer version is refused before anything is written.
@@ -9,6 +9,8 @@
 
 mod catalog;
 pub mod conformance;
+mod group;
+mod group_offset;
 mod ledger;
 mod memory;
 mod node;
@@ -16,7 +18,9 @@ pub mod store;
 mod topic;
 mod value;
 
-pub use catalog::{BeginOutcome, Catalog, CatalogError};
+pub use catalog::{BeginOutcome, Catalog, CatalogError, Commit, GroupOffsets};
+pub use group::{GroupPhase, GroupRecord, MemberRecord, ProtocolRecord};
+pub use group_offset::OffsetRecord;
 pub use memory::MemoryStore;
 pub use node::NodeRecord;
 pub use store::{Family, Store, StoreError, Write};
