@@ -1,6 +1,7 @@
 //! The receiving half: one task per link, which keeps a session and applies what comes.
 
 mod frames;
+mod groups;
 mod session;
 mod subscriptions;
 
@@ -192,7 +193,9 @@ impl Link {
                 {
                     let mut observed = self.observed.lock();
                     (observed.state, observed.reason) = (LinkState::Connected, String::new());
-                    observed.heard = Known::Known(self.sys().clock.now());
+                    let now = self.sys().clock.now();
+                    (observed.heard, observed.beat, observed.began) =
+                        (Known::Known(now), Known::Unknown, now);
                 }
                 match Session::run(self, connections, inbox).await {
                     Ok(()) => End::Lost,

@@ -70,8 +70,10 @@ fn lag_of(observed: &Observed, topic: TopicId, partition: Partition) -> Known<La
     match observed.lagging.get(&(topic, partition)) {
         Some(told) => Known::Known(told.lag),
         None if observed.lagging_omitted || observed.beat == Known::Unknown => Known::Unknown,
-        None if observed.source_high.contains_key(&(topic, partition)) => Known::Known(Lag::default()),
-        None => Known::Unknown,
+        None => match observed.source_high.get(&(topic, partition)) {
+            Some((_, at)) if *at >= observed.began => Known::Known(Lag::default()),
+            _ => Known::Unknown,
+        },
     }
 }
 
@@ -235,7 +237,7 @@ impl Engine {
             });
             PartitionStatus {
                 partition,
-                offsets: self.ports.sink.partition(topic, partition).map(|it| it.offsets()),
+                offsets: None,
                 source_high: heard.map_or(Known::Unknown, Known::Known),
                 lag: lag_of(&observed, topic, partition),
             }
@@ -251,6 +253,14 @@ impl Engine {
                 .map(|it| status(mirror.definition.topic, Partition(it)))
                 .collect(),
         });
-        mirrors.collect()
+        let mut mirrors: Vec<MirrorStatus> = mirrors.collect();
+        // A stuck disk may hold a partition's lock: the link's own are given back before it is asked.
+        drop((view, observed));
+        for mirror in &mut mirrors {
+            for it in &mut mirror.partitions {
+                it.offsets = self.ports.sink.partition(mirror.topic, it.partition).map(|open| open.offsets());
+            }
+        }
+        mirrors
     }
 }

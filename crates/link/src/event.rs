@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use carrick_types::{
-    ClusterId, LeaderEpoch, LineageId, LinkId, MirrorState, Offset, Timestamp, TopicId, TopicName,
+    ClusterId, LeaderEpoch, LineageId, LinkId, MirrorState, Offset, Partition, Timestamp, TopicId, TopicName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub(crate) enum What {
         name: String,
         peer: String,
         connections: u32,
+        /// Which groups' positions follow.
+        groups: String,
     },
     /// The peer's cluster, learnt once: another one behind the same address is refused from then on.
     PeerLearnt {
@@ -65,6 +67,14 @@ pub(crate) enum What {
     FailedOver {
         request: RequestId,
         mirrors: Vec<Opening>,
+    },
+    /// The source set a group back, and the mirror followed.
+    GroupWentBack {
+        group: String,
+        topic: TopicName,
+        partition: Partition,
+        from: Offset,
+        to: Offset,
     },
 }
 
@@ -103,8 +113,14 @@ pub(crate) enum EventError {
 impl std::fmt::Display for What {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::LinkCreated { name, peer, connections, .. } => {
-                write!(f, "link {name} made to {peer} over {connections} connections")
+            Self::LinkCreated { name, peer, connections, groups, .. } => {
+                write!(f, "link {name} made to {peer} over {connections} connections, with groups {groups}")
+            }
+            Self::GroupWentBack { group, topic, partition, from, to } => {
+                write!(
+                    f,
+                    "group {group} went back from {from} to {to} in {topic}-{partition}, as its source has it"
+                )
             }
             Self::PeerLearnt { cluster } => write!(f, "the peer is cluster {cluster}"),
             Self::MirrorsCreated { mirrors, .. } => {
@@ -165,6 +181,8 @@ pub struct LinkView {
     pub name: String,
     pub peer: String,
     pub connections: u32,
+    /// Which groups' positions follow: a glob.
+    pub groups: String,
     pub peer_cluster: Option<ClusterId>,
     /// By the mirror's own topic id.
     pub mirrors: BTreeMap<TopicId, Mirror>,
@@ -181,6 +199,7 @@ impl LinkView {
             name: String::new(),
             peer: String::new(),
             connections: 0,
+            groups: String::new(),
             peer_cluster: None,
             mirrors: BTreeMap::new(),
             events: 0,
@@ -198,8 +217,9 @@ impl LinkView {
 
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.what {
-            What::LinkCreated { request, name, peer, connections } => {
+            What::LinkCreated { request, name, peer, connections, groups } => {
                 (self.name, self.peer, self.connections) = (name.clone(), peer.clone(), *connections);
+                self.groups = groups.clone();
                 self.remember(*request, Vec::new());
             }
             What::PeerLearnt { cluster } => self.peer_cluster = Some(*cluster),
@@ -226,6 +246,7 @@ impl LinkView {
                     }
                 }
             }
+            What::GroupWentBack { .. } => {}
             What::FailedOver { request, mirrors } => {
                 self.remember(*request, mirrors.iter().map(|it| it.topic).collect());
                 self.open(event.at, mirrors);

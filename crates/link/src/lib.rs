@@ -29,7 +29,7 @@ pub use engine::{
 };
 pub use event::{LinkView, Mirror, MirrorDefinition};
 pub use ports::{
-    Behind, Connection, DialError, Dialer, Ledger, LedgerError, MirrorTopic, Opened, Ports, Sink, SinkError,
-    SinkPartition, Source, SourceError, SourcePartition, SourceTopic,
+    Behind, Connection, DialError, Dialer, Ledger, LedgerError, MirrorTopic, Opened, Ports, Position, Sink,
+    SinkError, SinkPartition, Source, SourceError, SourceGroup, SourcePartition, SourceTopic,
 };
 pub use status::{Lag, LinkState, LinkStatus, MirrorStatus, PartitionStatus};

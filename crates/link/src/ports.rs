@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_record::Batch;
@@ -42,12 +43,32 @@ pub trait Source: Send + Sync + 'static {
 
     fn partition(&self, topic: TopicId, partition: Partition) -> Option<Arc<dyn SourcePartition>>;
 
+    /// The positions of all groups in the topics that a link reads; durable, all of them.
+    fn groups(&self, link: LinkId) -> BoxFuture<'_, Result<Vec<SourceGroup>, SinkError>>;
+
     /// Remembers that a link reads this topic; durable when it returns.
     fn note_link(&self, topic: TopicId, link: LinkId) -> BoxFuture<'_, Result<(), SinkError>>;
 
     /// What a link's destination says of itself: the topics that it opened for writing are written here no more, the others
     /// of this link may be. Durable when it returns.
     fn hear(&self, link: LinkId, opened: Vec<Opened>) -> BoxFuture<'_, Result<(), SinkError>>;
+}
+
+/// A consumer group at its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceGroup {
+    pub id: String,
+    /// Within the time after which groups expire: if it is gone next time, it was deleted.
+    pub young: bool,
+    pub positions: BTreeMap<(TopicId, Partition), Position>,
+}
+
+/// Where a group goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub offset: Offset,
+    /// The client's own words.
+    pub metadata: String,
 }
 
 /// A topic that the other side of a link opened for writing.
@@ -128,6 +149,24 @@ pub trait Sink: Send + Sync + 'static {
     fn create(&self, topic: MirrorTopic) -> BoxFuture<'_, Result<(), SinkError>>;
 
     fn partition(&self, topic: TopicId, partition: Partition) -> Option<Arc<dyn SinkPartition>>;
+
+    /// Writes positions of a group in mirrors; durable when it returns. Refused while the group is active here: it has
+    /// members, or a client committed within `quiet`.
+    fn write_group<'a>(
+        &'a self,
+        group: &'a str,
+        positions: Vec<(TopicName, Partition, Position)>,
+        quiet: Duration,
+    ) -> BoxFuture<'a, Result<(), SinkError>>;
+
+    /// Where a group goes on here.
+    fn group_offset(&self, group: &str, topic: &TopicName, partition: Partition) -> Option<Offset>;
+
+    /// Groups that a link wrote positions of in these topics, and that would not have expired at the source.
+    fn synced_groups(&self, topics: &[TopicName]) -> Vec<String>;
+
+    /// Deletes a group whose source deleted it; refused as [`Sink::write_group`] is.
+    fn delete_group<'a>(&'a self, group: &'a str, quiet: Duration) -> BoxFuture<'a, Result<(), SinkError>>;
 
     /// Makes a mirror an ordinary topic that clients write with this epoch: its open transactions are aborted first. Durable
     /// when it returns, and nothing new if it was done before.

@@ -1,5 +1,6 @@
 //! The sending half: a session per destination, a task per partition that is asked for.
 
+mod groups;
 mod subscription;
 
 use std::collections::BTreeMap;
@@ -233,6 +234,7 @@ impl Host {
             subscriptions: BTreeMap::new(),
             heard: self.sys.clock.now(),
             answers: Vec::new(),
+            following: None,
         };
         loop {
             let mut silence = self.sys.clock.sleep(BEAT).fuse();
@@ -301,6 +303,8 @@ struct Session<'a> {
     heard: Mono,
     /// Descriptions under way.
     answers: Vec<Task>,
+    /// Of groups.
+    following: Option<Task>,
 }
 
 impl Session<'_> {
@@ -319,6 +323,11 @@ impl Session<'_> {
                 let opened = standing.opened.iter().map(opened).collect::<Result<Vec<_>, End>>()?;
                 let heard = self.host.source.hear(self.link, opened).await;
                 heard.map_err(|e| End::Local { code: "STANDING", message: e.to_string() })?;
+            }
+            Body::FollowGroups(follow) => {
+                let source = Arc::clone(&self.host.source);
+                let following = groups::follow(Arc::clone(&self.shared), source, self.link, follow.pattern);
+                self.following = Some(self.host.sys.spawn.spawn("link groups", Box::pin(following)));
             }
             Body::Subscribe(subscribe) => {
                 let topic = TopicId::from_bytes(id(&subscribe.topic_id, "topic id")?);
@@ -362,6 +371,7 @@ impl Session<'_> {
             | Body::Description(_)
             | Body::Subscribed(_)
             | Body::Ended(_)
+            | Body::Groups(_)
             | Body::Data(_)
             | Body::Change(_) => {
                 return Err(protocol("a destination does not send that"));

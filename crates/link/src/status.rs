@@ -91,6 +91,8 @@ pub(crate) struct Observed {
     /// Of that heartbeat: some were too many to be named.
     pub lagging_omitted: bool,
     pub beat: Known<carrick_sys::Mono>,
+    /// When the session of now began: what was heard before it says nothing of lag.
+    pub began: carrick_sys::Mono,
     /// Up to when "nothing else changed" is known.
     pub quiet: Known<carrick_sys::Mono>,
 }

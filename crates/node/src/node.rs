@@ -48,6 +48,8 @@ pub struct Node {
     pub broker: Broker,
     pub links: Arc<Engine>,
     pub budget: Budget,
+    /// Whether the last end left its mark.
+    pub clean: bool,
     _wait: Task,
     data: DataDir,
 }
@@ -99,8 +101,10 @@ impl Node {
                 catalog: Arc::clone(&catalog),
                 logs: Arc::clone(&logs),
                 waiting: Arc::clone(&waiting),
+                broker: broker.clone(),
             }),
             sink: Arc::new(EmbeddedSink {
+                broker: broker.clone(),
                 sys: sys.clone(),
                 catalog: Arc::clone(&catalog),
                 logs: Arc::clone(&logs),
@@ -117,7 +121,7 @@ impl Node {
             settings.on_boot_without_peer,
         );
         let wait = sys.spawn.spawn("boot rule", Box::pin(wait));
-        Ok(Self { catalog, logs, broker, links, budget, data, _wait: wait })
+        Ok(Self { catalog, logs, broker, links, budget, clean: !begun.unclean, data, _wait: wait })
     }
 
     /// After the last request: makes all durable and leaves the mark that says so.

@@ -1,9 +1,11 @@
 //! The embedded cluster as a link's destination.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use carrick_broker::{Broker, SyncRefusal, SyncedOffset};
 use carrick_catalog::{Catalog, CatalogError, MirrorOf, TopicRecord};
-use carrick_link::{MirrorTopic, Sink, SinkError, SinkPartition, SourceError};
+use carrick_link::{MirrorTopic, Position, Sink, SinkError, SinkPartition, SourceError};
 use carrick_log::{AppendError, Bound, LogStore, MirrorError, Partition, Role};
 use carrick_record::{Batch, EndTransaction};
 use carrick_sys::{Sys, Wake};
@@ -15,6 +17,7 @@ use futures::future::BoxFuture;
 use crate::source::source_error;
 
 pub(crate) struct EmbeddedSink {
+    pub broker: Broker,
     pub sys: Sys,
     pub catalog: Arc<Catalog>,
     pub logs: Arc<LogStore>,
@@ -75,6 +78,45 @@ impl Sink for EmbeddedSink {
         Some(Arc::new(EmbeddedMirror(open)))
     }
 
+    fn write_group<'a>(
+        &'a self,
+        group: &'a str,
+        positions: Vec<(TopicName, Index, Position)>,
+        quiet: Duration,
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let offsets = positions.into_iter().map(|(topic, partition, position)| SyncedOffset {
+                topic,
+                partition,
+                offset: position.offset,
+                metadata: position.metadata,
+            });
+            self.broker.write_synced_offsets(group, offsets.collect(), quiet).await.map_err(group_refused)
+        })
+    }
+
+    fn group_offset(&self, group: &str, topic: &TopicName, partition: Index) -> Option<Offset> {
+        self.catalog.group_offset(group, topic.as_str(), partition).map(|it| it.offset)
+    }
+
+    fn synced_groups(&self, topics: &[TopicName]) -> Vec<String> {
+        let now = self.sys.clock.wall();
+        let groups = self.catalog.groups_with_offsets().into_iter().filter(|group| {
+            let offsets = self.catalog.group_offsets(group);
+            let mut records = offsets.values().flat_map(|partitions| partitions.values());
+            let ours = offsets.keys().all(|topic| topics.contains(topic));
+            // A client that went on here made it its own.
+            ours && records.all(|it| it.synced && now.since(it.committed) < YOUNG_MS)
+        });
+        groups.map(|group| group.to_string()).collect()
+    }
+
+    fn delete_group<'a>(&'a self, group: &'a str, quiet: Duration) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.broker.delete_synced_group(group, quiet).await.map(|_| ()).map_err(group_refused)
+        })
+    }
+
     fn open(&self, topic: TopicId, epoch: LeaderEpoch) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
             let unavailable = |message: String| SinkError::Unavailable { message };
@@ -89,8 +131,10 @@ impl Sink for EmbeddedSink {
             let epoch = self.catalog.topic_by_id(topic).map_or(epoch, |it| it.epoch.max(epoch));
             let wall = self.sys.clock.wall();
             for partition in self.logs.topic(topic) {
+                // Between the link and the clients nobody writes but this.
+                partition.set_role(Role::Closed);
+                abort_open(&partition, epoch, wall).map_err(|e| unavailable(e.to_string()))?;
                 partition.set_role(Role::Writable { epoch });
-                abort_open(&partition, wall).map_err(|e| unavailable(e.to_string()))?;
             }
             for partition in self.logs.topic(topic) {
                 let end = partition.offsets().log_end.at();
@@ -101,14 +145,27 @@ impl Sink for EmbeddedSink {
     }
 }
 
+/// As at the source: groups expire no sooner than this.
+const YOUNG_MS: u64 = 6 * 86_400_000;
+
+fn group_refused(failed: SyncRefusal) -> SinkError {
+    let message = failed.to_string();
+    match failed {
+        SyncRefusal::Active { .. } | SyncRefusal::Refused { .. } => {
+            SinkError::Refused { code: "GROUP_ACTIVE", message }
+        }
+        SyncRefusal::Catalog(_) => SinkError::Unavailable { message },
+    }
+}
+
 /// No consumer may wait for the end of a transaction whose coordinator is gone.
-fn abort_open(partition: &Partition, at: Timestamp) -> Result<(), AppendError> {
+fn abort_open(partition: &Partition, epoch: LeaderEpoch, at: Timestamp) -> Result<(), AppendError> {
     for (producer_id, producer_epoch) in partition.open_producers() {
         let marker = EndTransaction { producer_id, producer_epoch, coordinator_epoch: 0, commit: false, at };
         let mut bytes = marker.batch(Offset::ZERO, LeaderEpoch::FIRST);
         // What was just encoded is a batch.
         if let Ok(batch) = Batch::split_from(&mut bytes) {
-            partition.append(&batch, None, at)?;
+            partition.append_marker(&batch, epoch, at)?;
         }
     }
     Ok(())

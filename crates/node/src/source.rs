@@ -1,13 +1,19 @@
 //! The embedded cluster as a link's source.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use carrick_broker::{Broker, GroupState};
 use carrick_catalog::{Catalog, CatalogError, TopicRecord};
-use carrick_link::{Behind, Opened, SinkError, Source, SourceError, SourcePartition, SourceTopic};
+use carrick_link::{
+    Behind, Opened, Position, SinkError, Source, SourceError, SourceGroup, SourcePartition, SourceTopic,
+};
 use carrick_log::{Bound, LogStore, Partition, ReadError, Role};
 use carrick_sys::{Sys, Wake};
-use carrick_types::{LeaderEpoch, LinkId, Offset, Offsets, Partition as Index, TopicId};
+use carrick_types::{
+    LeaderEpoch, LinkId, Offset, Offsets, Partition as Index, Timestamp, TopicId, TopicName,
+};
 use futures::future::BoxFuture;
 use tracing::warn;
 
@@ -18,6 +24,7 @@ pub(crate) struct EmbeddedSource {
     pub catalog: Arc<Catalog>,
     pub logs: Arc<LogStore>,
     pub waiting: Arc<Waiting>,
+    pub broker: Broker,
 }
 
 pub(crate) struct EmbeddedPartition(pub Arc<Partition>);
@@ -36,6 +43,30 @@ impl Source for EmbeddedSource {
         Some(Arc::new(EmbeddedPartition(open)))
     }
 
+    fn groups(&self, link: LinkId) -> BoxFuture<'_, Result<Vec<SourceGroup>, SinkError>> {
+        Box::pin(async move {
+            let followed: BTreeMap<TopicName, TopicId> = self
+                .catalog
+                .topics()
+                .iter()
+                .filter(|topic| topic.links.contains(&link))
+                .map(|topic| (topic.name.clone(), topic.id))
+                .collect();
+            let now = self.sys.clock.wall();
+            let mut groups = Vec::new();
+            let mut after: Option<String> = None;
+            loop {
+                let some =
+                    self.broker.groups_after(after.as_deref(), GROUPS_AT_ONCE).await.map_err(unavailable)?;
+                after = some.last().map(|group| group.id.clone());
+                groups.extend(some.iter().map(|group| source_group(group, &followed, now)));
+                if some.len() < GROUPS_AT_ONCE {
+                    return Ok(groups.into_iter().filter(|group| !group.positions.is_empty()).collect());
+                }
+            }
+        })
+    }
+
     fn note_link(&self, topic: TopicId, link: LinkId) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
             let Some(was) = self.catalog.topic_by_id(topic).filter(|it| !it.links.contains(&link)) else {
@@ -51,7 +82,7 @@ impl Source for EmbeddedSource {
     fn hear(&self, link: LinkId, opened: Vec<Opened>) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
             for it in opened {
-                self.supersede(&it)?;
+                self.supersede(link, &it)?;
             }
             // The fence is durable before anything goes on; it stands in memory since.
             self.catalog.durable(&*self.sys.disk).await.map_err(unavailable)?;
@@ -63,10 +94,15 @@ impl Source for EmbeddedSource {
 
 impl EmbeddedSource {
     /// Another site writes the topic since: this one stops, and what it wrote alone stays for the salvage.
-    fn supersede(&self, it: &Opened) -> Result<(), SinkError> {
+    fn supersede(&self, link: LinkId, it: &Opened) -> Result<(), SinkError> {
         let Some(was) = self.catalog.topic_by_id(it.source_topic) else {
             return Ok(());
         };
+        // Of what a link never read it cannot be the other side.
+        if !was.links.contains(&link) {
+            warn!(topic = %was.name, %link, "a link says that it opened a topic which it does not read: not believed");
+            return Ok(());
+        }
         let newer = was.lineage == it.lineage && was.epoch.generation() < it.generation;
         if !newer || was.mirror.is_some() || was.superseded >= Some(it.generation) {
             return Ok(());
@@ -83,6 +119,23 @@ impl EmbeddedSource {
 
 fn unavailable(failed: CatalogError) -> SinkError {
     SinkError::Unavailable { message: failed.to_string() }
+}
+
+const GROUPS_AT_ONCE: usize = 1_000;
+/// Groups expire no sooner than this after their last commit, whatever else holds.
+const YOUNG_MS: u64 = 6 * 86_400_000;
+
+fn source_group(group: &GroupState, followed: &BTreeMap<TopicName, TopicId>, now: Timestamp) -> SourceGroup {
+    let mut positions = BTreeMap::new();
+    for (topic, partitions) in &group.offsets {
+        let Some(id) = followed.get(topic) else { continue };
+        for (partition, record) in partitions {
+            let position = Position { offset: record.offset, metadata: record.metadata.clone() };
+            positions.insert((*id, *partition), position);
+        }
+    }
+    let young = group.members > 0 || group.committed().is_some_and(|at| now.since(at) < YOUNG_MS);
+    SourceGroup { id: group.id.clone(), young, positions }
 }
 
 fn describe(topic: &TopicRecord) -> SourceTopic {

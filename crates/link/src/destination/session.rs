@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{
-    Ack, Consumed, Credit, Describe, Description, Durable, Ended, Heartbeat, Opened, Standing, Unsubscribe,
+    Ack, Consumed, Credit, Describe, Description, Durable, Ended, FollowGroups, Heartbeat, Opened, Standing,
+    Unsubscribe,
 };
 use carrick_sys::{Mono, Wake};
 use carrick_types::{Known, MirrorState, Offset, Partition, Timestamp, TopicId};
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::frames::Seen;
+use super::groups::Groups;
 use super::subscriptions::{Failure, Phase, Subscription};
 use super::{Command, Link, RecordError};
 use crate::envelope::{End, decode, protocol, send};
@@ -44,6 +46,7 @@ pub(crate) struct Session<'a> {
     undurable: BTreeSet<u32>,
     descriptions: BTreeMap<u64, oneshot::Sender<Description>>,
     questions: u64,
+    groups: Groups,
 }
 
 /// What a session's loop woke up for.
@@ -75,11 +78,14 @@ impl<'a> Session<'a> {
             undurable: BTreeSet::new(),
             descriptions: BTreeMap::new(),
             questions: 0,
+            groups: Groups::default(),
         };
         // Held, so that no connection is cut before the session ends.
         let (mut lines, _outgoing): (Vec<_>, Vec<_>) =
             connections.into_iter().map(|it| (it.incoming, it.outgoing)).unzip();
         session.refresh().await?;
+        let pattern = link.view.lock().groups.clone();
+        send(&session.control, Body::FollowGroups(FollowGroups { pattern })).await?;
         let mut beat = link.sys().clock.sleep(BEAT).fuse();
         loop {
             let happened = {
@@ -125,6 +131,7 @@ impl<'a> Session<'a> {
             return Err(End::Silent);
         }
         self.descriptions.retain(|_, answer| !answer.is_closed());
+        self.groups.land(self.link).await.map_err(ledger)?;
         let beat = Heartbeat { clock_ms: clock.wall().0, ..Heartbeat::default() };
         send(&self.control, Body::Heartbeat(beat)).await?;
         let now = clock.now();
@@ -237,6 +244,10 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             Some(Body::Ended(ended)) => self.ended(ended).await,
+            Some(Body::Groups(told)) => {
+                self.groups.hear(self.link, told)?;
+                self.groups.land(self.link).await.map_err(ledger)
+            }
             Some(_) => Err(protocol("a source does not send that")),
         }
     }

@@ -36,6 +36,8 @@ pub struct CreateLink {
     pub peer: String,
     /// 0 stands for the default.
     pub connections: u32,
+    /// Which groups' positions follow: a glob; empty stands for all.
+    pub groups: String,
 }
 
 #[derive(Clone, Debug)]
@@ -94,8 +96,13 @@ impl Engine {
             return Ok(CreatedLink { link: None, plan, applied: false });
         }
         let id = LinkId::from_bytes(id_bytes(&*self.ports.sys.entropy));
-        let what =
-            What::LinkCreated { request: mutation.request, name: asked.name, peer: asked.peer, connections };
+        let what = What::LinkCreated {
+            request: mutation.request,
+            name: asked.name,
+            peer: asked.peer,
+            connections,
+            groups: if asked.groups.is_empty() { "*".into() } else { asked.groups },
+        };
         let event = Event { at: self.ports.sys.clock.wall(), who: mutation.who.clone(), what };
         self.ports.ledger.append(id, 0, event.encode()?.into()).await?;
         let mut view = LinkView::empty(id);
@@ -194,14 +201,15 @@ impl Engine {
         if known {
             return Err(("EXISTS", "it is mirrored already".into()));
         }
-        if self.ports.sink.named(name.as_str()).is_some() {
-            return Err(("NAME_TAKEN", "a topic of that name stands here: delete or rename it".into()));
-        }
+        // Before the name, which a loop always has too: nobody should be told to delete the source of all.
         if let Some(other) = self.ports.sink.of_lineage(lineage) {
             return Err((
                 "LINEAGE_LOOP",
                 format!("its records come from topic {other} here, or go there too"),
             ));
+        }
+        if self.ports.sink.named(name.as_str()).is_some() {
+            return Err(("NAME_TAKEN", "a topic of that name stands here: delete or rename it".into()));
         }
         Ok(MirrorDefinition {
             topic: TopicId::from_bytes(id_bytes(&*self.ports.sys.entropy)),

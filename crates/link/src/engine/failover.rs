@@ -64,7 +64,9 @@ impl Engine {
         let repeated = link.view.lock().request(&mutation.request).map(<[TopicId]>::to_vec);
         if let Some(topics) = repeated {
             self.finish_openings(&link).await;
-            let topics = self.decided(&link, &topics);
+            let mut losses = self.decided(&link, &topics);
+            still_closed(&link, &topics, &mut losses);
+            let topics = losses;
             return Ok(FailedOver { topics, applied: true, took: self.ports.sys.clock.now().since(began) });
         }
         let plan = self.plan_failover(&link, &asked);
@@ -88,6 +90,9 @@ impl Engine {
         info!(link = asked.link, topics = openings.len(), who = mutation.who, "failover decided");
         link.record(&mutation.who, What::FailedOver { request: mutation.request, mirrors: openings }).await?;
         self.finish_openings(&link).await;
+        let ids: Vec<TopicId> = plan.iter().map(|(topic, _)| *topic).collect();
+        let mut losses = losses;
+        still_closed(&link, &ids, &mut losses);
         Ok(FailedOver { topics: losses, applied: true, took: self.ports.sys.clock.now().since(began) })
     }
 
@@ -210,6 +215,19 @@ impl Engine {
             })
         });
         losses.collect()
+    }
+}
+
+/// Decided, and not carried out: a repeat of the request, or a restart, goes on.
+fn still_closed(link: &Link, topics: &[TopicId], losses: &mut [TopicLoss]) {
+    let view = link.view.lock();
+    for (topic, loss) in topics.iter().zip(losses) {
+        if loss.outcome == "OPEN" && view.mirrors.get(topic).is_none_or(|it| it.state != MirrorState::Stopped)
+        {
+            loss.outcome = "NOT_OPEN_YET";
+            loss.message =
+                "it was decided and could not be done: repeat the command with the same request id".into();
+        }
     }
 }
 

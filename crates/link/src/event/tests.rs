@@ -20,7 +20,13 @@ fn history() -> Vec<Event> {
     let topic = definition(1).topic;
     let moved = |to| What::MirrorsMoved { topics: vec![topic], to, code: "C".into(), message: "why".into() };
     vec![
-        event(What::LinkCreated { request: [1; 16], name: "l".into(), peer: "h:1".into(), connections: 4 }),
+        event(What::LinkCreated {
+            request: [1; 16],
+            name: "l".into(),
+            peer: "h:1".into(),
+            connections: 4,
+            groups: "*".into(),
+        }),
         event(What::PeerLearnt { cluster: ClusterId::from_bytes([9; 16]) }),
         event(What::MirrorsCreated { request: [2; 16], mirrors: vec![definition(1), definition(2)] }),
         event(moved(MirrorState::Active)),
@@ -40,6 +46,13 @@ fn history() -> Vec<Event> {
                 }],
             }],
         }),
+        event(What::GroupWentBack {
+            group: "g".into(),
+            topic: definition(1).name,
+            partition: Partition(2),
+            from: Offset::clamped(9),
+            to: Offset::clamped(4),
+        }),
     ]
 }
 
@@ -47,7 +60,7 @@ fn history() -> Vec<Event> {
 fn events_fold_to_what_they_say() {
     let stored: Vec<_> = history().iter().map(|it| it.encode().unwrap()).collect();
     let view = LinkView::fold(LinkId::from_bytes([5; 16]), &stored).unwrap();
-    assert_eq!((view.name.as_str(), view.peer.as_str(), view.connections, view.events), ("l", "h:1", 4, 6));
+    assert_eq!((view.name.as_str(), view.peer.as_str(), view.connections, view.events), ("l", "h:1", 4, 7));
     assert_eq!(view.peer_cluster, Some(ClusterId::from_bytes([9; 16])));
     let states: Vec<_> = view.mirrors.values().map(|it| it.state).collect();
     assert_eq!(states, [MirrorState::FailingOver, MirrorState::Creating]);
