@@ -35,7 +35,7 @@ fn table(links: &[LinkInfo]) -> String {
     columns(["NAME", "PEER", "STATE", "HEARD", "REASON"], rows)
 }
 
-fn to_json(it: &LinkInfo) -> Value {
+pub fn to_json(it: &LinkInfo) -> Value {
     json!({
         "name": it.name,
         "link_id": it.link_id,

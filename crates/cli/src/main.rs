@@ -1,4 +1,5 @@
-//! `carrick`: the operator's hand. A noun, a verb; data to stdout, words to stderr; 0 done, 1 failed, 2 not understood.
+//! `carrick`: the operator's hand. A noun, a verb; data to stdout, words to stderr; 0 done, 1 failed, 2 not understood, and of
+//! `status` 3: answered, and not well.
 //!
 //! **Place**: layer 5, over `rpc`; knows a node by its admin service alone.
 //!
@@ -21,6 +22,7 @@ mod mutation;
 mod node;
 mod output;
 mod pki;
+mod status;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -63,6 +65,11 @@ enum Noun {
     Failover(failover::Arguments),
     /// What happened to the links, in order.
     Journal(journal::Arguments),
+    /// The node, its disk, its links and what holds them up.
+    ///
+    /// Exits with 0 when every link is CONNECTED, no mirror is FAILED and the disk takes writes; with 3 when the node
+    /// answered and one of these does not hold; with 1 when it did not answer.
+    Status,
     /// What node this is.
     Node,
     /// Certificates for a trial: a development CA, and what it signs.
@@ -77,6 +84,10 @@ fn main() -> ExitCode {
         Noun::Mirror(verb) => verb.run(&global),
         Noun::Failover(arguments) => failover::run(&global, &arguments),
         Noun::Journal(arguments) => journal::run(&global, &arguments),
+        Noun::Status => match status::run(&global) {
+            Ok(how) => return how,
+            Err(failure) => Err(failure),
+        },
         Noun::Node => node::describe(&global),
         Noun::Pki(verb) => verb.run(&global),
     };

@@ -56,9 +56,37 @@ pub fn ago(milliseconds: Option<u64>) -> String {
     }
 }
 
+/// A span of time, in its largest unit.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        ms @ 0..1_000 => format!("{ms} ms"),
+        ms @ 1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        ms @ 60_000..3_600_000 => format!("{} min", ms / 60_000),
+        ms @ 3_600_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        ms => format!("{} days", ms / 86_400_000),
+    }
+}
+
+/// Bytes, in the largest unit of which there is one; rounded down.
+pub fn size(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        None => format!("{bytes} B"),
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_and_spans_are_rounded_down() {
+        let sizes = [0, 1_023, 1_536, (1 << 30) - 1, 5 << 40].map(size);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.5 KiB", "1023.9 MiB", "5.0 TiB"]);
+        let spans = [999, 1_950, 60_000, 7_200_000, 259_200_000].map(duration);
+        assert_eq!(spans, ["999 ms", "1.9 s", "1 min", "2 h", "3 days"]);
+    }
 
     #[test]
     fn columns_are_aligned_and_clean() {

@@ -12,17 +12,19 @@ use carrick_rpc::admin::{Admin, Caller};
 use carrick_rpc::{Code, Request, Response, Status, async_trait};
 
 use crate::audit::Audit;
+use crate::eyes::Eyes;
 
 /// The operator's side of a node.
 pub struct Operator {
     engine: Arc<Engine>,
     node: NodeRecord,
     audit: Audit,
+    eyes: Arc<Eyes>,
 }
 
 impl Operator {
-    pub fn new(engine: Arc<Engine>, node: NodeRecord, audit: Audit) -> Self {
-        Self { engine, node, audit }
+    pub fn new(engine: Arc<Engine>, node: NodeRecord, audit: Audit, eyes: Arc<Eyes>) -> Self {
+        Self { engine, node, audit, eyes }
     }
 
     /// Durable before anything is done; what cannot be audited is not done.
@@ -41,9 +43,9 @@ impl Admin for Operator {
         request: Request<v1::CreateLinkRequest>,
     ) -> Result<Response<v1::CreateLinkResponse>, Status> {
         let mutation = mutation(&request, request.get_ref().mutation.as_ref())?;
-        let v1::CreateLinkRequest { name, peer, connections, .. } = request.into_inner();
+        let v1::CreateLinkRequest { name, peer, connections, groups, .. } = request.into_inner();
         self.audit("link create", &mutation, &name)?;
-        let asked = CreateLink { name, peer, connections };
+        let asked = CreateLink { name, peer, connections, groups };
         let created = self.engine.create_link(&mutation, asked).await.map_err(status)?;
         Ok(Response::new(v1::CreateLinkResponse {
             link: created.link.map(link_info),
@@ -86,15 +88,10 @@ impl Admin for Operator {
         self.audit("failover", &mutation, &format!("{link} {}", topics.join(" ")))?;
         let asked = Failover { link, topics, accept_incomplete };
         let done = self.engine.failover(&mutation, asked).await.map_err(status)?;
-        let undo = if done.applied {
-            "none; the old source stops writing these topics when it hears of it"
-        } else {
-            ""
-        };
         Ok(Response::new(v1::FailoverResponse {
             topics: done.topics.into_iter().map(topic_loss).collect(),
             applied: done.applied,
-            undo: undo.into(),
+            undo: String::new(),
             took_ms: millis(done.took),
         }))
     }
@@ -134,6 +131,13 @@ impl Admin for Operator {
             version: env!("CARGO_PKG_VERSION").into(),
         }))
     }
+
+    async fn status(
+        &self,
+        _request: Request<v1::StatusRequest>,
+    ) -> Result<Response<v1::StatusResponse>, Status> {
+        Ok(Response::new(crate::status::status(&self.eyes).await))
+    }
 }
 
 fn mutation<T>(request: &Request<T>, stated: Option<&v1::Mutation>) -> Result<Mutation, Status> {
@@ -156,11 +160,11 @@ fn status(failed: EngineError) -> Status {
     Status::new(code, failed.to_string())
 }
 
-fn millis(age: std::time::Duration) -> u64 {
+pub fn millis(age: std::time::Duration) -> u64 {
     u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn link_info(link: LinkStatus) -> v1::LinkInfo {
+pub fn link_info(link: LinkStatus) -> v1::LinkInfo {
     v1::LinkInfo {
         name: link.name,
         link_id: link.id.to_string(),
@@ -177,12 +181,17 @@ fn mirror_plan(outcome: MirrorOutcome) -> v1::MirrorPlan {
     v1::MirrorPlan { topic, partitions, outcome: outcome.into(), message }
 }
 
-fn mirror_info(mirror: MirrorStatus) -> v1::MirrorInfo {
-    let reason = match (mirror.code.is_empty(), mirror.message.is_empty()) {
-        (true, _) => mirror.message,
-        (false, true) => mirror.code,
+/// Code and words of a mirror's state.
+pub fn reason(mirror: &MirrorStatus) -> String {
+    match (mirror.code.is_empty(), mirror.message.is_empty()) {
+        (true, _) => mirror.message.clone(),
+        (false, true) => mirror.code.clone(),
         (false, false) => format!("{}: {}", mirror.code, mirror.message),
-    };
+    }
+}
+
+fn mirror_info(mirror: MirrorStatus) -> v1::MirrorInfo {
+    let reason = reason(&mirror);
     v1::MirrorInfo {
         topic: mirror.name,
         link: mirror.link,

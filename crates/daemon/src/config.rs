@@ -31,6 +31,8 @@ pub struct Settings {
     pub link: Option<LinkListener>,
     /// Who this node is to its peers; without it there are no links.
     pub tls: Option<TlsFiles>,
+    /// Health and metrics; None: they are not served.
+    pub http: Option<SocketAddr>,
     pub on_boot_without_peer: OnBoot,
     /// Made if it is not there.
     pub make_data: bool,
@@ -130,6 +132,13 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
         );
     }
 
+    let http = root.has("http").then(|| {
+        let mut table = root.table("http");
+        let bind = http(&mut table);
+        root.finish(table);
+        bind
+    });
+
     let mut listeners = Vec::new();
     for mut table in root.tables("listener") {
         listeners.extend(listener(&mut table));
@@ -161,11 +170,27 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
             broker,
             link: link.flatten(),
             tls: tls.flatten(),
+            http: http.flatten(),
             on_boot_without_peer: on_boot.unwrap_or_default(),
             make_data: false,
         }),
         _ => Err(faults),
     }
+}
+
+/// Off loopback only if the file says that it may.
+fn http(table: &mut Reader) -> Option<SocketAddr> {
+    let bind = table.required("bind", "an address and a port, such as \"127.0.0.1:9592\"", |v| {
+        v.as_str()?.parse::<SocketAddr>().ok()
+    });
+    let open = table.optional("allow_unauthenticated", "true or false", |v| v.as_bool()).unwrap_or(false);
+    let bind = bind?;
+    if !bind.ip().is_loopback() && !open {
+        let why = "anyone who reaches this address could read the names of links and topics: bind to 127.0.0.1, or \
+                   say allow_unauthenticated = true";
+        table.fault("bind", why.into());
+    }
+    Some(bind)
 }
 
 fn listener(table: &mut Reader) -> Option<Listener> {

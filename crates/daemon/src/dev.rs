@@ -23,6 +23,9 @@ pub struct Arguments {
     /// The link listener's port on 127.0.0.1, if certificates are given; 0 takes any that is free.
     #[arg(long, default_value_t = 9590)]
     link_port: u16,
+    /// The port on 127.0.0.1 for health and metrics; 0 takes any that is free.
+    #[arg(long, default_value_t = 9592)]
+    http_port: u16,
     /// The node's certificate chain; `carrick pki` makes one.
     #[arg(long, requires_all = ["key", "ca"])]
     cert: Option<PathBuf>,
@@ -85,6 +88,7 @@ pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
         broker,
         link,
         tls,
+        http: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.http_port))),
         on_boot_without_peer: OnBoot::Open,
         make_data: true,
     })

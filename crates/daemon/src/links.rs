@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use carrick_link::{Connection, DialError, Dialer, Engine};
 use carrick_rpc::tls::{Files, Purpose, Tls};
 use carrick_rpc::{Endpoint, LinkServer};
+use carrick_tls::Refusals;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{LinkListener, TlsFiles};
+use crate::eyes::Port;
 
 /// Sessions that peers opened and the engine has not taken yet.
 const ACCEPTED_MAX: usize = 16;
@@ -45,6 +47,13 @@ impl Links {
             None => None,
         };
         Ok(Self { tls: Some(tls), server })
+    }
+
+    /// For those who look on; the certificate also where nobody may dial.
+    pub fn port(&self) -> Option<Port> {
+        let refusals = self.server.as_ref().map(|(server, _)| server.refusals());
+        let refusals = refusals.unwrap_or_else(|| Refusals::new("link"));
+        self.tls.clone().map(|tls| Port { name: "link".into(), tls: Some(tls), refusals })
     }
 
     pub fn dialer(&self) -> Arc<dyn Dialer> {

@@ -1,12 +1,21 @@
 //! `carrickd`: one node. Parse, bind, build, log the addresses, start, wait, drain.
-#![allow(clippy::disallowed_methods, reason = "the composition root: it reads files and the environment")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the composition root: it reads files and the environment"
+)]
 
 mod admin;
 mod audit;
 mod config;
+mod control;
 mod dev;
+mod eyes;
+mod lag;
 mod links;
+mod metrics;
 mod run;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

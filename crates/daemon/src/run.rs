@@ -1,5 +1,6 @@
 //! From settings to a running node, and back to nothing.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use anyhow::Context as _;
 use carrick_log::LogSettings;
 use carrick_node::{DataDir, Node, NodeSettings};
 use carrick_rpc::admin::{AdminServer, AdminSocket};
-use carrick_serve::Drain;
+use carrick_serve::{Drain, HttpListener};
 use carrick_store::{RocksStore, StoreBudget};
 use carrick_sys::{Disk, RealClock, RealDisk, RealEntropy, RealSpawn, Sys};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +19,8 @@ use tracing_subscriber::EnvFilter;
 use crate::admin::Operator;
 use crate::audit::Audit;
 use crate::config::Settings;
+use crate::control::Control;
+use crate::eyes::{Eyes, Port};
 use crate::links::Links;
 
 /// For requests under way, once told to stop.
@@ -31,15 +34,29 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     raise_file_limit();
+    // Before the node opens, and off its threads: health is asked for when things go wrong.
+    let eyes = Eyes::new(settings.data.clone(), settings.durability)?;
+    let control = settings.http.map(|bind| watched(bind, &eyes)).transpose()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().thread_name("carrick-data").enable_all().build()?;
-    let ran = runtime.block_on(node(settings));
+    let ran = runtime.block_on(node(settings, eyes));
     // What still runs holds nothing that was not made durable.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(control) = control {
+        control.stop();
+    }
     ran
 }
 
-async fn node(settings: Settings) -> anyhow::Result<()> {
+fn watched(bind: SocketAddr, eyes: &Arc<Eyes>) -> anyhow::Result<Control> {
+    let taken = || format!("the HTTP port could not be bound to {bind}: is another process there?");
+    let listener = HttpListener::bind(bind).with_context(taken)?;
+    println!("http {}", listener.address());
+    let eyes = Arc::clone(eyes);
+    Control::start(listener, eyes).context("the control thread could not be started")
+}
+
+async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
     let data = &settings.data;
     if settings.make_data {
         std::fs::create_dir_all(data).with_context(|| format!("{} could not be made", data.display()))?;
@@ -76,20 +93,25 @@ async fn node(settings: Settings) -> anyhow::Result<()> {
 
     let drain = Drain::default();
     let mut accepting = Vec::new();
+    let mut ports: Vec<Port> = links.port().into_iter().collect();
     for listener in bound {
         let (host, port) = listener.advertised();
         println!("kafka {} {host}:{port}", listener.name());
+        ports.push(Port { name: listener.name().into(), tls: listener.tls(), refusals: listener.refusals() });
         let serving = listener.serve(sys.clone(), node.broker.clone(), node.budget.clone(), drain.clone());
         accepting.push(tokio::spawn(serving));
     }
     accepting.extend(links.serve(Arc::clone(&node.links), &stopped));
-    let admin =
-        AdminServer::new(Arc::new(Operator::new(Arc::clone(&node.links), node.catalog.node(), audit)));
+    let operator = Operator::new(Arc::clone(&node.links), node.catalog.node(), audit, Arc::clone(&eyes));
+    let admin = AdminServer::new(Arc::new(operator));
     println!("admin {}", data.join("admin.sock").display());
     accepting.push(tokio::spawn(admin.serve_socket(socket, stopped.clone())));
+    eyes.open(&node, &drain, ports);
+    tokio::spawn(Arc::clone(&eyes).follow_disk());
     println!("ready");
 
     stop.wait().await;
+    eyes.stopping();
     info!("stopping: {}s for what is under way", DRAIN_MAX.as_secs());
     node.broker.close();
     node.links.stop();
@@ -100,6 +122,7 @@ async fn node(settings: Settings) -> anyhow::Result<()> {
     for task in accepting {
         let _ = task.await;
     }
+    eyes.close();
     node.close().await?;
     Ok(())
 }

@@ -50,6 +50,7 @@ pub struct Bound {
     listener: Listener,
     socket: TcpListener,
     tls: Option<Tls>,
+    refusals: Refusals,
     pub address: SocketAddr,
 }
 
@@ -59,7 +60,8 @@ pub async fn bind(listener: Listener) -> Result<Bound, BindError> {
     let tls = listener.tls.clone().map(|files| Tls::open(files, Purpose::Kafka)).transpose()?;
     let socket = TcpListener::bind(listener.bind).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    Ok(Bound { listener, socket, tls, address })
+    let refusals = Refusals::new(&listener.name);
+    Ok(Bound { listener, socket, tls, refusals, address })
 }
 
 /// Tells connections to finish what is under way and to close.
@@ -83,6 +85,11 @@ impl Drain {
         tokio::time::timeout(patience, self.open.acquire_many(all)).await.is_ok()
     }
 
+    /// Connections of all listeners; what is above `CONNECTIONS_MAX` is refused. Counts all as open while it drains.
+    pub fn open(&self) -> usize {
+        CONNECTIONS_MAX - self.open.available_permits().min(CONNECTIONS_MAX)
+    }
+
     /// Returns once told to drain.
     pub(crate) async fn begun(&self) {
         let mut told = self.told.subscribe();
@@ -94,6 +101,16 @@ impl Drain {
 impl Bound {
     pub fn name(&self) -> &str {
         &self.listener.name
+    }
+
+    /// The certificate that clients see; None: plaintext.
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
+    }
+
+    /// Of TLS; counts on while the listener is served.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// What clients are told.
@@ -111,7 +128,7 @@ impl Bound {
         let host = Text::from(host);
         let advertised = format!("{host}:{port}");
         info!(listener = self.name(), address = %self.address, %advertised, tls = self.tls.is_some(), "listening");
-        let refusals = Refusals::new(self.name());
+        let refusals = self.refusals.clone();
         let following = self.tls.clone().map(|tls| tokio::spawn(tls.follow()));
         let begun = drain.begun();
         tokio::pin!(begun);

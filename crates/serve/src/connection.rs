@@ -130,7 +130,13 @@ async fn read_request(
         })) => return Ok(too_new(correlation_id, place)),
         Err(failed) => return Err(failed.into()),
     };
-    let ask = Ask { version: header.api_version, host: connection.host.clone(), port: connection.port };
+    let ask = Ask {
+        version: header.api_version,
+        host: connection.host.clone(),
+        port: connection.port,
+        client: header.client_id.unwrap_or_default(),
+        client_host: Text::from(format!("/{}", connection.peer.ip())),
+    };
     let begun = connection.broker.begin(ask, request).await;
     let (correlation, version) = (header.correlation_id, header.api_version);
     Ok(UnderWay { correlation, version, begun, _claim: Some(claim), _place: place })

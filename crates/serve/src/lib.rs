@@ -1,4 +1,4 @@
-//! Sockets: the accept path, TLS, limits, and the Kafka connection loop.
+//! Sockets: the accept path, TLS, limits, the Kafka connection loop, and HTTP for probes and collectors.
 //!
 //! **Place**: layer 3, over `wire`, `tls` and `broker`.
 //!
@@ -14,5 +14,7 @@
 mod accept;
 mod connection;
 mod frame;
+mod http;
 
 pub use accept::{BindError, Bound, Drain, Listener, bind};
+pub use http::{Eyes, HttpListener};

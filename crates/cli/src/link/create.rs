@@ -19,18 +19,22 @@ pub struct Arguments {
     /// TCP connections, 1 to 16; the node chooses if it is not given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     connections: Option<u32>,
+    /// Consumer groups whose positions follow: one pattern of `*` and `?`; all if it is not given.
+    #[arg(long, value_name = "PATTERN", default_value = "*")]
+    groups: String,
     #[command(flatten)]
     mutation: Mutation,
 }
 
 pub fn run(global: &Global, arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { name, peer, connections, mutation } = arguments;
+    let Arguments { name, peer, connections, groups, mutation } = arguments;
     let begun = mutation.begin();
     let request = CreateLinkRequest {
         mutation: begun.message(),
         name: name.clone(),
         peer: peer.clone(),
         connections: connections.unwrap_or(0),
+        groups: groups.clone(),
     };
     let asked = ask(global, async |mut client| client.create_link(request).await)?;
     let answer = asked.map_err(|e| {

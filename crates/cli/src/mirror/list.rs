@@ -67,7 +67,6 @@ fn to_json(it: &MirrorInfo) -> Value {
             "high_watermark": partition.high_watermark,
             "log_end": partition.log_end,
             "source_high_watermark": partition.source_high_watermark,
-            "lag_offsets": lag(partition),
             "heard_ms": partition.heard_ms,
             "lag_offsets": partition.lag_offsets,
             "lag_bytes_max": partition.lag_bytes,

@@ -7,7 +7,7 @@ use carrick_proto::v1::{
     CreateLinkRequest, CreateLinkResponse, CreateMirrorsRequest, CreateMirrorsResponse, DescribeNodeRequest,
     DescribeNodeResponse, FailoverRequest, FailoverResponse, LinkInfo, ListJournalRequest,
     ListJournalResponse, ListLinksRequest, ListLinksResponse, ListMirrorsRequest, ListMirrorsResponse,
-    MirrorInfo, MirrorPartition, MirrorPlan, Mutation,
+    MirrorInfo, MirrorPartition, MirrorPlan, Mutation, StatusRequest, StatusResponse,
 };
 use carrick_rpc::admin::{Admin, AdminServer, AdminSocket};
 use carrick_rpc::{Request, Response, Status, async_trait};
@@ -39,9 +39,10 @@ impl Node {
     }
 }
 
-/// The mutations that came.
+/// The mutations that came, and what is to be answered.
 #[derive(Default)]
 pub struct Book {
+    pub status: Mutex<StatusResponse>,
     pub mutations: Mutex<Vec<Mutation>>,
 }
 
@@ -127,14 +128,17 @@ impl Admin for Book {
         if r.into_inner().link == "none" {
             return Ok(Response::new(ListMirrorsResponse::default()));
         }
-        let partition = |partition, source_high_watermark, heard_ms| MirrorPartition {
+        let partition = |partition, source_high_watermark: Option<i64>, heard_ms| MirrorPartition {
             partition,
             log_start: 5,
             high_watermark: 90,
             log_end: 95,
             source_high_watermark,
             heard_ms,
-            ..Default::default()
+            lag_offsets: source_high_watermark.map(|_| 10),
+            lag_bytes: source_high_watermark.map(|_| 512),
+            lag_ms: source_high_watermark.map(|_| 40),
+            lag_or_more: false,
         };
         let partitions = vec![partition(0, Some(100), Some(1_200)), partition(1, None, None)];
         let (topic, link, state) = ("orders".into(), "west".into(), "ACTIVE".into());
@@ -148,5 +152,9 @@ impl Admin for Book {
     ) -> Result<Response<DescribeNodeResponse>, Status> {
         let (cluster_id, node_id, version) = ("c".into(), "n".into(), "0.1.0".into());
         Ok(Response::new(DescribeNodeResponse { cluster_id, node_id, version }))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Ok(Response::new(self.status.lock().unwrap().clone()))
     }
 }

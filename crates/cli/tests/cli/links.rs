@@ -63,9 +63,9 @@ fn lists_say_what_is_not_known() {
     let said = of(&node, &["mirror", "list"]).done();
     assert_eq!(
         said.stdout,
-        "TOPIC   LINK  STATE   PARTITION  LOG-START  HIGH-WATERMARK  LAG      HEARD      REASON\n\
-         orders  west  ACTIVE  0          5          90              10       1.2 s ago\n\
-         orders  west  ACTIVE  1          5          90              unknown  never\n"
+        "TOPIC   LINK  STATE   PARTITION  LOG-START  HIGH-WATERMARK  LAG               HEARD      REASON\n\
+         orders  west  ACTIVE  0          5          90              10, 512 B, 40 ms  1.2 s ago\n\
+         orders  west  ACTIVE  1          5          90              unknown           never\n"
     );
     let json = of(&node, &["mirror", "list", "--output", "json"]).done().json();
     let lags: Vec<_> =

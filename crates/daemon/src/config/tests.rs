@@ -115,3 +115,18 @@ fn sizes_have_units() {
     assert_eq!((bytes("64MiB"), bytes("3 KiB"), bytes("7")), (Some(64 << 20), Some(3072), Some(7)));
     assert_eq!((bytes("64MB"), bytes("-1"), bytes("99999999999GiB"), bytes("")), (None, None, None, None));
 }
+
+#[test]
+fn health_and_metrics_stay_on_loopback_unless_it_is_said() {
+    let http = |table: &str| parse(&format!("{GOOD}[http]\n{table}")).map(|it| it.http);
+    assert_eq!(parse(GOOD).unwrap().http, None);
+    assert_eq!(http("bind = \"127.0.0.1:9592\"").unwrap(), Some("127.0.0.1:9592".parse().unwrap()));
+    assert_eq!(http("bind = \"[::1]:0\"").unwrap(), Some("[::1]:0".parse().unwrap()));
+    let open = "bind = \"0.0.0.0:9592\"\n";
+    assert!(http(&format!("{open}allow_unauthenticated = true")).unwrap().is_some());
+    let faults = http(&format!("{open}colour = \"red\"")).unwrap_err();
+    assert!(faults[0].starts_with("http.bind: anyone who reaches"), "{faults:?}");
+    assert_eq!(faults[1..], ["http.colour: there is no such key"]);
+    let faults = http("bind = 9592").unwrap_err();
+    assert_eq!(faults, ["http.bind = 9592: an address and a port, such as \"127.0.0.1:9592\" is wanted"]);
+}

@@ -8,7 +8,7 @@ use super::Caller;
 const SERVICE: &str = "/carrick.v1.Admin/";
 
 /// Calls that look. Others that are known want an operator.
-const LOOKS: [&str; 4] = ["ListLinks", "ListMirrors", "ListJournal", "DescribeNode"];
+const LOOKS: [&str; 5] = ["ListLinks", "ListMirrors", "ListJournal", "DescribeNode", "Status"];
 const CHANGES: [&str; 3] = ["CreateLink", "CreateMirrors", "Failover"];
 
 /// The least role that may make this call; an unknown one wants the greatest.

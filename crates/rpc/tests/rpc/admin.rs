@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use carrick_proto::v1::{
     CreateLinkRequest, CreateLinkResponse, CreateMirrorsRequest, CreateMirrorsResponse, DescribeNodeRequest,
     DescribeNodeResponse, FailoverRequest, FailoverResponse, ListJournalRequest, ListJournalResponse,
-    ListLinksRequest, ListLinksResponse, ListMirrorsRequest, ListMirrorsResponse,
+    ListLinksRequest, ListLinksResponse, ListMirrorsRequest, ListMirrorsResponse, StatusRequest,
+    StatusResponse,
 };
 use carrick_rpc::admin::{
     Admin, AdminDialError, AdminServer, AdminSocket, Caller, connect_socket, connect_tls,
@@ -78,6 +79,10 @@ impl Admin for Book {
     ) -> Result<Response<DescribeNodeResponse>, Status> {
         self.note(&r);
         Ok(Response::new(DescribeNodeResponse { node_id: "n".into(), ..Default::default() }))
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        Err(Status::unimplemented("not in this test"))
     }
 }
 
