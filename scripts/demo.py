@@ -1,8 +1,8 @@
 """What scripts/demo runs: two sites, a producer, a mirror, a kill. Words on stderr; the last line, on stdout, is the result."""
 
-import base64, json, pathlib, shutil, signal, struct, subprocess, sys, tempfile, threading, time
+import base64, json, os, pathlib, shutil, signal, struct, subprocess, sys, tempfile, threading, time
 
-from confluent_kafka import Producer, TopicCollection
+from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -28,6 +28,7 @@ class Site:
         pki = self.home / "pki"
         command = [BIN / "carrickd", "dev", "--data", self.data]
         command += ["--kafka-port", self.kafka.split(":")[1], "--link-port", self.link.split(":")[1]]
+        command += ["--http-port", "0"]
         command += ["--cert", pki / f"{self.name}.pem", "--key", pki / f"{self.name}.key", "--ca", pki / "ca.pem"]
         log = open(self.home / f"{self.name}.log", "a")
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -85,7 +86,8 @@ class Load:
                 for topic, partitions in TOPICS.items():
                     try:
                         key = f"{number:012d}"
-                        producer.produce(topic, value[: 100 + number % 800], key, number % partitions, self.told)
+                        partition = number // len(TOPICS) % partitions
+                        producer.produce(topic, value[: 100 + number % 800], key, partition, self.told)
                         number += 1
                     except BufferError:
                         producer.poll(0.05)
@@ -108,6 +110,56 @@ class Load:
                 sys.exit("the producers were not told about every record within a minute")
         if self.failed:
             sys.exit(f"{len(self.failed)} records were refused, first: {self.failed[0]}")
+
+
+class Readers:
+    """An ordinary consumer group of two members that reads everything and commits as it goes."""
+
+    def __init__(self, address):
+        self.read, self.stopping = 0, False
+        self.consumers = [group_member(address) for _ in range(2)]
+        self.threads = [threading.Thread(target=self.run, args=(it,), daemon=True) for it in self.consumers]
+        for consumer, thread in zip(self.consumers, self.threads):
+            consumer.subscribe(list(TOPICS))
+            thread.start()
+
+    def run(self, consumer):
+        while not self.stopping:
+            for message in consumer.consume(500, 0.1):
+                self.read += message.error() is None
+
+    def abandon(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join()
+
+
+def group_member(address):
+    return Consumer({"bootstrap.servers": address, "group.id": "billing", "auto.offset.reset": "earliest",
+                     "auto.commit.interval.ms": 200} | QUIET)
+
+
+def partitions():
+    return [TopicPartition(topic, it) for topic, count in TOPICS.items() for it in range(count)]
+
+
+def go_on(site):
+    """The group's positions at a site, and whether its next record there is the one at its position."""
+    member = group_member(site.kafka)
+    positions = {(it.topic, it.partition): it.offset for it in member.committed(partitions(), 30) if it.offset >= 0}
+    member.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()])
+    first = {}
+    deadline = time.monotonic() + 10
+    ends = {at: member.get_watermark_offsets(TopicPartition(*at), 10)[1] for at in positions}
+    waiting = {at for at in positions if positions[at] < ends[at]}
+    while waiting - set(first) and time.monotonic() < deadline:
+        for message in member.consume(500, 0.2):
+            if message.error() is None:
+                first.setdefault((message.topic(), message.partition()), message.offset())
+    wrong = {at: (first.get(at), positions[at]) for at in waiting if first.get(at) != positions[at]}
+    if wrong or any(positions[at] > ends[at] for at in positions):
+        sys.exit(f"the group does not go on where it was: {wrong} {positions} {ends}")
+    return positions
 
 
 def until(what, holds, seconds=60):
@@ -195,6 +247,7 @@ def run(home, east, west):
         future.result()
     load = Load(east.kafka)
     say(f"producers with {', '.join(CODECS)} write to {len(TOPICS)} topics at east")
+    readers = Readers(east.kafka)
 
     west.carrick("link", "create", "east-west", "--peer", east.link)
     until("the link connects", lambda: west.carrick("link", "list")[0]["state"] == "CONNECTED")
@@ -207,14 +260,19 @@ def run(home, east, west):
     say(f"east was killed (SIGKILL) under load, {load.acknowledged} records acknowledged so far")
     time.sleep(1)
     east.start()
-    say("east is back; the producers go on by themselves")
-    before = load.acknowledged
-    until("producing goes on", lambda: load.acknowledged > before + 5000)
+    say("east is back; the clients go on by themselves")
+    before, read = load.acknowledged, readers.read
+    until("producing goes on", lambda: load.acknowledged > before + 20000)
+    until("reading goes on", lambda: readers.read > read + 20000)
+    looking = group_member(east.kafka)
+    until("the group commits everywhere", lambda: all(it.offset >= 0 for it in looking.committed(partitions(), 10)))
+    time.sleep(1)
     pairs = list(zip(ids(east).values(), ids(west).values()))
     east.kill()
     kept = load.acknowledged
     say(f"east dies for good (SIGKILL) under load, {kept} records acknowledged")
     load.abandon()
+    readers.abandon()
 
     plan = west.carrick("failover", "--link", "east-west", "--dry-run")
     say(f"the plan: {losses(plan)}")
@@ -227,6 +285,8 @@ def run(home, east, west):
     first_write(west)
     failover_ms = int((time.monotonic() - began - copied) * 1000)
     say(f"west is open and was written to, {failover_ms} ms after the command")
+    carried = go_on(west)
+    say(f"the group goes on at west from its own {len(carried)} positions; it had read {readers.read} records at east")
     for line in west.carrick("journal")[-2:]:
         say(f"journal: {line['what']}")
 
@@ -240,9 +300,10 @@ def run(home, east, west):
     west.stop()
     print(
         f"records mirrored {compared['records']}, bytes compared {compared['bytes']}, differing bytes {differing}, "
-        f"records lost {lost} (stated: at least {stated}), failover {failover_ms} ms"
+        f"group positions carried {len(carried)}, records lost {lost} (stated: at least {stated}), failover {failover_ms} ms"
     )
-    sys.exit(differing != 0)
+    if differing or len(carried) != len(partitions()):
+        sys.exit("something is not as it should be")
 
 
 def losses(plan):
@@ -264,4 +325,13 @@ def first_write(site):
         sys.exit(f"west does not take writes: {told}")
 
 
-main()
+try:
+    main()
+    code = 0
+except SystemExit as stop:
+    code = stop.code if isinstance(stop.code, int) else 1
+    if not isinstance(stop.code, int):
+        print(stop.code, file=sys.stderr)
+sys.stdout.flush()
+# Clients of a site that is gone would wait for it.
+os._exit(code)

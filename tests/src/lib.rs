@@ -7,7 +7,7 @@
 //! there; what a node said is printed when its test fails.
 //!
 //! **Environment**: that of `scripts/test` (ring, foreign clients, skips), and `CARRICK_SEED` to draw the same again,
-//! `CARRICK_DAEMON` to test a program that was built elsewhere.
+//! `CARRICK_DAEMON` to test a program that was built elsewhere, with its `carrick` beside it.
 //!
 //! **Limits**: Unix; everything listens on 127.0.0.1.
 //!
@@ -22,9 +22,12 @@
     reason = "a harness for tests: it starts processes, waits, and ends the test at the first surprise"
 )]
 
+mod carrick;
 mod carrickd;
 mod chance;
 mod deadline;
+mod load;
+mod pair;
 mod ports;
 mod program;
 mod python;
@@ -32,12 +35,15 @@ mod ring;
 mod site;
 mod stored;
 
+pub use carrick::{carrick, carrick_refuses, carrick_table, until};
 pub use carrickd::carrickd;
 pub use chance::Chance;
 pub use deadline::deadline;
+pub use load::Load;
+pub use pair::{Pair, Pki, Tls};
 pub use ports::free_port;
 pub use program::{Ended, Program, Running};
 pub use python::{Python, kcat};
 pub use ring::{Ring, ring, skip};
 pub use site::{Node, Site};
-pub use stored::{Stored, stored};
+pub use stored::{Stored, assert_equal, stored};

@@ -1,4 +1,4 @@
-//! A place in which nodes live one after the other: a data directory, a port, and all that the nodes ever said.
+//! A place in which nodes live one after the other: a data directory, ports, and all that the nodes ever said.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Program, Running, carrickd, deadline, free_port};
+use crate::{Program, Running, Tls, carrickd, deadline, free_port};
 
 const START_MAX: Duration = Duration::from_secs(30);
 /// What DESIGN promises of SIGTERM.
@@ -15,11 +15,13 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 /// Shown of a failed test.
 const LINES_MAX: usize = 300;
 
-/// A data directory and a port that outlive a node.
+/// A data directory and ports that outlive a node.
 #[derive(Debug)]
 pub struct Site {
     dir: TempDir,
     pub port: u16,
+    /// Used where there are certificates.
+    link_port: u16,
     run: Run,
 }
 
@@ -38,18 +40,57 @@ impl Site {
     /// `arguments` go to `carrickd dev`.
     pub fn with(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { dir: TempDir::new().unwrap(), port: free_port(), run: Run::Dev { arguments } }
+        Self {
+            dir: TempDir::new().unwrap(),
+            port: free_port(),
+            link_port: free_port(),
+            run: Run::Dev { arguments },
+        }
     }
 
     /// A node with a settings file, to whose table `[node]` `more` lines are added.
     pub fn with_settings(more: &str) -> Self {
         let mut site = Self::new();
-        let (data, port, path) = (site.data(), site.port, site.file("carrickd.toml"));
+        site.set(more, "");
+        site
+    }
+
+    /// A node that has links.
+    pub fn linked(tls: &Tls) -> Self {
+        let mut site = Self::new();
+        let (port, path) = (site.link_port.to_string(), |it: &PathBuf| it.display().to_string());
+        let values = [port, path(&tls.cert), path(&tls.key), path(&tls.ca)];
+        let names = ["--link-port", "--cert", "--key", "--ca"].map(String::from);
+        site.run = Run::Dev { arguments: names.into_iter().zip(values).flat_map(<[_; 2]>::from).collect() };
+        site
+    }
+
+    /// As [`Site::with_settings`], with links.
+    pub fn linked_with_settings(tls: &Tls, more: &str) -> Self {
+        let mut site = Self::new();
+        let Tls { cert, key, ca } = tls;
+        let tables =
+            format!("[tls]\ncert = {cert:?}\nkey = {key:?}\nca = {ca:?}\n[link]\nbind = {:?}\n", site.link());
+        site.set(more, &tables);
+        site
+    }
+
+    fn set(&mut self, more: &str, tables: &str) {
+        let (data, port, path) = (self.data(), self.port, self.file("carrickd.toml"));
         let listener = format!("[[listener]]\nname = \"kafka\"\nbind = \"127.0.0.1:{port}\"\n");
         std::fs::create_dir(&data).unwrap();
-        std::fs::write(&path, format!("[node]\ndata = {data:?}\n{more}\n{listener}")).unwrap();
-        site.run = Run::Settings(path);
-        site
+        std::fs::write(&path, format!("[node]\ndata = {data:?}\n{more}\n{tables}{listener}")).unwrap();
+        self.run = Run::Settings(path);
+    }
+
+    /// Where peers dial.
+    pub fn link(&self) -> String {
+        format!("127.0.0.1:{}", self.link_port)
+    }
+
+    /// Where Kafka clients dial, also while no node is there.
+    pub fn kafka(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub fn data(&self) -> PathBuf {
@@ -85,7 +126,9 @@ impl Site {
             Run::Settings(path) => program.arg("--config").arg(path),
             Run::Dev { arguments } => {
                 let (data, port) = (self.data().display().to_string(), self.port.to_string());
-                program.args(["dev", "--data", &data, "--kafka-port", &port]).args(arguments)
+                program
+                    .args(["dev", "--data", &data, "--kafka-port", &port, "--http-port", "0"])
+                    .args(arguments)
             }
         }
     }
@@ -143,6 +186,16 @@ impl Node {
         });
         let kafka = said.lines().find_map(|line| line.strip_prefix("kafka kafka "));
         Self { running, kafka: kafka.expect("a node names its listener kafka").to_string() }
+    }
+
+    /// Stops the clock for it: it is there, and does nothing.
+    pub fn pause(&self) {
+        self.running.signal(Signal::STOP);
+    }
+
+    /// After [`Node::pause`].
+    pub fn go_on(&self) {
+        self.running.signal(Signal::CONT);
     }
 
     /// As a crash does it.

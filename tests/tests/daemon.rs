@@ -62,7 +62,9 @@ fn a_node_runs_from_a_settings_file() {
 #[test]
 fn port_0_takes_a_free_port_and_names_it() {
     let site = Site::new();
-    let program = Program::new(carrickd()).args(["dev", "--kafka-port", "0", "--data"]).arg(site.data());
+    let program = Program::new(carrickd())
+        .args(["dev", "--kafka-port", "0", "--http-port", "0", "--data"])
+        .arg(site.data());
     let node = Node::start(program, &site.file("stderr"));
     std::net::TcpStream::connect(&node.kafka).unwrap();
     node.stop();
@@ -72,8 +74,10 @@ fn port_0_takes_a_free_port_and_names_it() {
 fn a_second_node_on_a_data_directory_is_refused_and_told_which() {
     let site = Site::new();
     let node = site.start();
-    let second =
-        Program::new(carrickd()).args(["dev", "--kafka-port", "0", "--data"]).arg(site.data()).end(SOON);
+    let second = Program::new(carrickd())
+        .args(["dev", "--kafka-port", "0", "--http-port", "0", "--data"])
+        .arg(site.data())
+        .end(SOON);
     assert!(!second.status.success(), "{second:?}");
     assert!(second.stderr.contains(&site.data().display().to_string()), "{second:?}");
     assert!(second.stderr.contains("in use"), "{second:?}");
@@ -86,8 +90,10 @@ fn a_port_in_use_is_refused_and_named() {
     let (site, other) = (Site::new(), Site::new());
     let node = site.start();
     let port = site.port.to_string();
-    let second =
-        Program::new(carrickd()).args(["dev", "--kafka-port", &port, "--data"]).arg(other.data()).end(SOON);
+    let second = Program::new(carrickd())
+        .args(["dev", "--kafka-port", &port, "--http-port", "0", "--data"])
+        .arg(other.data())
+        .end(SOON);
     assert!(!second.status.success(), "{second:?}");
     assert!(second.stderr.contains(&format!("127.0.0.1:{port}")), "{second:?}");
     assert!(!second.stdout.contains("ready"), "{second:?}");

@@ -7,12 +7,12 @@
     reason = "a test: it touches files and ends at the first surprise"
 )]
 
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carrick_tests::{Chance, Node, Program, Python, Ring, Running, Site, deadline, ring, stored};
+use carrick_tests::{Chance, Load, Node, Python, Ring, Site, ring, stored};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const TOPIC: &str = "orders";
@@ -20,49 +20,6 @@ const TOPIC: &str = "orders";
 /// A node that often begins a new segment.
 fn site_of_short_segments() -> Site {
     Site::with_settings("segment = \"1MiB\"")
-}
-
-/// A script that writes until it is told to stop, and the file to which it adds a line per acknowledgement.
-struct Load {
-    running: Running,
-    acks: PathBuf,
-    stop: PathBuf,
-    /// Bytes of `acks` that were looked at, and lines in them.
-    counted: (u64, usize),
-}
-
-impl Load {
-    /// `program` takes the two files from here.
-    fn start(site: &Site, program: impl FnOnce(&Path, &Path) -> Program) -> Self {
-        let (acks, stop) = (site.file("acks"), site.file("stop"));
-        Self { running: program(&acks, &stop).start(), acks, stop, counted: (0, 0) }
-    }
-
-    fn acknowledged(&mut self) -> usize {
-        if let Some(status) = self.running.status() {
-            let (stdout, stderr) = self.running.said();
-            panic!("the load ended by itself: {status}\n{stdout}\n{stderr}");
-        }
-        let (bytes, lines) = &mut self.counted;
-        if let Ok(mut file) = std::fs::File::open(&self.acks) {
-            let mut new = Vec::new();
-            file.seek(SeekFrom::Start(*bytes)).unwrap();
-            *bytes += file.read_to_end(&mut new).unwrap() as u64;
-            *lines += new.iter().filter(|byte| **byte == b'\n').count();
-        }
-        *lines
-    }
-
-    /// Returns when `more` were acknowledged.
-    fn go_on(&mut self, more: usize) {
-        let begun = self.acknowledged();
-        deadline("acknowledgements", PATIENCE, || (self.acknowledged() >= begun + more).then_some(()));
-    }
-
-    fn finish(self) {
-        std::fs::write(&self.stop, "").unwrap();
-        println!("{}", self.running.finish(PATIENCE));
-    }
 }
 
 /// Kills the node again and again, each time at a drawn moment after `more` new acknowledgements.

@@ -51,6 +51,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("anyhow", &["daemon", "cli"]),
     ("clap", &["daemon", "cli"]),
     ("hyper", &["rpc", "serve"]),
+    ("metrics-exporter-prometheus", &["daemon"]),
     ("rand", &["sim"]),
     ("rcgen", &["cli"]),
     ("rocksdb", &["store"]),

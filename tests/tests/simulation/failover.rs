@@ -52,7 +52,12 @@ fn story(seed: u64) -> History {
         let mut west = Site::new("west:9590", carrick_sim::derive(seed, 2), &net, log);
         assert!(east.start().await && west.start().await);
         east.create_topic("orders", PARTITIONS as i32).await;
-        let link = CreateLink { name: "east-west".into(), peer: "east:9590".into(), connections: 2 };
+        let link = CreateLink {
+            name: "east-west".into(),
+            peer: "east:9590".into(),
+            connections: 2,
+            groups: String::new(),
+        };
         west.node().links.create_link(&mutation(1, false), link).await.unwrap();
         let links = Arc::clone(&west.node().links);
         until("the link connects", MINUTE, || links.links()[0].state == LinkState::Connected).await;

@@ -9,6 +9,7 @@
 
 mod batch;
 mod failover;
+mod groups;
 mod line;
 mod mirror;
 mod world;

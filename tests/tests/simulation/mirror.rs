@@ -25,7 +25,12 @@ fn settings(durability: Durability) -> LogSettings {
 }
 
 async fn linked(west: &Site) {
-    let link = CreateLink { name: "east-west".into(), peer: "east:9590".into(), connections: 2 };
+    let link = CreateLink {
+        name: "east-west".into(),
+        peer: "east:9590".into(),
+        connections: 2,
+        groups: String::new(),
+    };
     west.node().links.create_link(&mutation(1), link).await.unwrap();
     let links = Arc::clone(&west.node().links);
     until("the link connects", MINUTE, || links.links()[0].state == LinkState::Connected).await;
@@ -153,7 +158,8 @@ fn story(seed: u64, durability: Durability) -> History {
             history.note(format!("{step}: {} {}", east.sim.disk.calls(), west.sim.disk.calls()));
         }
         equal(&east, &west, &history).await;
-        for (partition, base, fill) in &told.lock().acknowledged {
+        let acknowledged = std::mem::take(&mut told.lock().acknowledged);
+        for (partition, base, fill) in &acknowledged {
             let contents = west.contents("orders", *partition).await;
             let found = carrick_record::Batches::new(contents.bytes.into())
                 .map(Result::unwrap)

@@ -135,7 +135,7 @@ impl Site {
 }
 
 pub async fn ask(broker: &carrick_broker::Broker, version: i16, request: Request) -> Option<Response> {
-    let ask = Ask { version, host: "localhost".into(), port: 1 };
+    let ask = Ask { version, host: "localhost".into(), port: 1, ..Ask::default() };
     match broker.begin(ask, request).await.await.answer {
         Answer::Response(response) => Some(response),
         _ => None,
