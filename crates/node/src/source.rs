@@ -82,7 +82,7 @@ impl Source for EmbeddedSource {
     fn hear(&self, link: LinkId, opened: Vec<Opened>) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
             for it in opened {
-                self.supersede(link, &it)?;
+                self.supersede(&it)?;
             }
             // The fence is durable before anything goes on; it stands in memory since.
             self.catalog.durable(&*self.sys.disk).await.map_err(unavailable)?;
@@ -94,15 +94,10 @@ impl Source for EmbeddedSource {
 
 impl EmbeddedSource {
     /// Another site writes the topic since: this one stops, and what it wrote alone stays for the salvage.
-    fn supersede(&self, link: LinkId, it: &Opened) -> Result<(), SinkError> {
+    fn supersede(&self, it: &Opened) -> Result<(), SinkError> {
         let Some(was) = self.catalog.topic_by_id(it.source_topic) else {
             return Ok(());
         };
-        // Of what a link never read it cannot be the other side.
-        if !was.links.contains(&link) {
-            warn!(topic = %was.name, %link, "a link says that it opened a topic which it does not read: not believed");
-            return Ok(());
-        }
         let newer = was.lineage == it.lineage && was.epoch.generation() < it.generation;
         if !newer || was.mirror.is_some() || was.superseded >= Some(it.generation) {
             return Ok(());
