@@ -51,7 +51,7 @@ class Partition:
         if magic != b"CARRKSEG" or crc32c(page[: PAGE - 4]) != struct.unpack_from(">I", page, PAGE - 4)[0]:
             return self.fault("header_faults", file, "its first page is not a segment's")
         named = base64.urlsafe_b64encode(topic).decode().rstrip("="), index, f"{base:020}.seg"
-        if version != 1 or any(page[54 : PAGE - 4]) or named != (self.topic, self.index, file.name):
+        if version != 1 or any(page[78 : PAGE - 4]) or named != (self.topic, self.index, file.name):
             self.fault("header_faults", file, f"version {version}, a segment of {named}")
 
     def batches(self):
