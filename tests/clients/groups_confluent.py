@@ -103,9 +103,10 @@ def share(address):
 def hold(address, files):
     """Says in `files`.held that all is read and committed; is told in `files`.back that the node is."""
     make_topic(address)
-    produce(address, 200)
     members = one, two = Member(address), Member(address)
     until("both have two partitions", lambda: len(one.mine) == len(two.mine) == 2, *members)
+    # Not before: the first one would read what the second one then reads again.
+    produce(address, 200)
     until("all is read", lambda: len(set(one.read + two.read)) == 200, *members)
     for member in members:
         member.consumer.commit(asynchronous=False)

@@ -183,6 +183,37 @@ def superseded(address, topic):
     assert it.fetch(topic, 0, 0)[0] == 0
 
 
+def in_order(address, topic, state):
+    """Two producers with much under way while the topic opens: one that it knows, and one that is new. Nothing that was
+    refused may be overtaken: its producer would be told that it stands, or would send all again under a new epoch."""
+    path, it = pathlib.Path(state), raw.connect(address)
+    batch = lambda producer, n: raw.batch([b"%d" % n], (*producer, n))
+    if not path.exists():
+        known = it.new_producer()
+        for n in range(10):
+            assert it.produce(topic, 0, batch(known, n))[:2] == (0, n)
+        return path.write_text(json.dumps(known))
+    producers, told = [json.loads(path.read_text()), it.new_producer()], [10, 0]
+    until = time.monotonic() + 20
+    while min(told) < 1000:
+        assert time.monotonic() < until, f"{told} were taken"
+        for partition, producer in enumerate(producers):
+            first = told[partition]
+            for n in range(first, first + 100):
+                it.send_produce(topic, partition, batch(producer, n))
+            answers = [it.receive_produce()[:3] for _ in range(100)]
+            if first == 0 and answers[0][0] == NOT_LEADER:
+                print("refused", flush=True)
+            for n, answer in enumerate(answers, first):
+                if answer[0] == 0:
+                    assert told[partition] == n, f"{n} was taken, {told[partition]} was refused before it"
+                    told[partition] += 1
+                else:
+                    assert answer[0] == NOT_LEADER, f"{n} was refused with {answer}; {told[partition]} were taken"
+    for partition, producer in enumerate(producers):
+        assert it.end(topic, partition) == told[partition]
+
+
 def a_mirror(address, topic, link, source):
     """Refuses whoever would change it, and says who may."""
     it = raw.connect(address)

@@ -37,7 +37,9 @@ def consumer_of(address, topic):
 
 
 def place(message):
-    return message.partition(), message.offset()
+    """An offset of -1 is not known."""
+    offset = message.offset()
+    return message.partition(), -1 if offset is None else offset
 
 
 def digest(value):
@@ -81,8 +83,9 @@ def write(address, topic, acks_path, seen_path, stop_path):
             if error is not None:
                 failures.append(error)
                 return
-            print(*place(message), sha, file=acks)
-            ends[message.partition()] = max(ends.get(message.partition(), 0), message.offset() + 1)
+            partition, offset = place(message)
+            print(partition, offset, sha, file=acks)
+            ends[partition] = max(ends.get(partition, 0), offset + 1)
 
         return told
 

@@ -1,10 +1,12 @@
-//! FindCoordinator: of a group this node, at the address of the listener that was asked.
+//! FindCoordinator: this node, at the address of the listener that was asked.
+//!
+//! Of a transaction too, though there are none: librdkafka tries every error of FindCoordinator again until its time-out, and
+//! takes InitProducerId's refusal as fatal at once.
 
-use carrick_wire::{Coordinator, ErrorCode, FindCoordinatorRequest, FindCoordinatorResponse, Text};
+use carrick_wire::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse, Text};
 
 use crate::broker::{Ask, Broker};
 
-const GROUP: i8 = 0;
 /// From here on a request names several keys.
 const SEVERAL: i16 = 4;
 
@@ -14,21 +16,9 @@ impl Broker {
         ask: &Ask,
         request: FindCoordinatorRequest,
     ) -> FindCoordinatorResponse {
-        let of_group = request.key_type == GROUP;
         let found = |key: Text| {
-            if of_group {
-                let (host, port) = (ask.host.clone(), i32::from(ask.port));
-                return Coordinator { key, node_id: self.broker_id, host, port, ..Default::default() };
-            }
-            // Of a transaction: fatal at once; a retriable error would hang the client for a minute.
-            Coordinator {
-                key,
-                node_id: -1,
-                port: -1,
-                error_code: ErrorCode::UNSUPPORTED_VERSION.code(),
-                error_message: Some("transactions are not served by this version".into()),
-                ..Default::default()
-            }
+            let (host, port) = (ask.host.clone(), i32::from(ask.port));
+            Coordinator { key, node_id: self.broker_id, host, port, ..Default::default() }
         };
         if ask.version >= SEVERAL {
             let coordinators = request.coordinator_keys.into_iter().map(found).collect();

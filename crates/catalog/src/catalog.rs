@@ -60,7 +60,7 @@ struct State {
 pub struct Catalog {
     store: Arc<dyn Store>,
     state: RwLock<State>,
-    synced: Synced,
+    synced: Arc<Synced>,
 }
 
 impl Catalog {
@@ -91,8 +91,11 @@ impl Catalog {
             topics.insert(topic.name.clone(), Arc::new(topic));
         }
         let groups = Groups::load(&*store)?;
+        let synced = Arc::new(Synced::default());
+        // What was there may have survived a kill only: nothing is known to be durable yet.
+        synced.wrote(Commit(node.commits));
         let state = State { node, producer_counter: node.producer_next, topics, names, groups };
-        Ok(Self { store, state: RwLock::new(state), synced: Synced::default() })
+        Ok(Self { store, state: RwLock::new(state), synced })
     }
 
     pub fn node(&self) -> NodeRecord {
@@ -251,7 +254,7 @@ impl Catalog {
         let begun = Commit(state.node.commits);
         drop(state);
         self.store.sync()?;
-        self.synced.raise(begun);
+        self.synced.made_durable(begun);
         Ok(BeginOutcome { unclean, stuck })
     }
 
@@ -270,6 +273,7 @@ impl Catalog {
         writes.push(put(node::KEY.to_vec(), &counted)?);
         self.store.commit(writes)?;
         state.node = counted;
+        self.synced.wrote(Commit(counted.commits));
         Ok(Commit(counted.commits))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carrick_tests::{Pair, Python, Site, carrick, until};
+use carrick_tests::{Pair, Python, Site, carrick, deadline, until};
 
 use crate::{SOON, ask, lines, linked};
 
@@ -48,5 +48,36 @@ fn a_source_without_word_from_its_peer_opens_after_ten_seconds_or_as_it_was_told
         until(&pair.west, "mirror", topic, Duration::from_secs(15), |it| it["state"] == "ACTIVE");
         node.stop();
     }
+    west.stop();
+}
+
+#[test]
+fn a_source_that_opens_takes_what_is_under_way_in_its_order() {
+    let Some(python) = Python::plain() else { return };
+    let pair = Pair::new();
+    let (east, west) = (pair.east.start(), pair.west.start());
+    // All open at once: each is a chance to be between two requests.
+    let topics = ["first", "second", "third"];
+    topics.iter().for_each(|topic| drop(ask(&python, &["create", &east.kafka, topic, "2"])));
+    pair.connect();
+    pair.mirror(&topics);
+    let run = |topic: &str| {
+        let state = pair.east.file(topic).display().to_string();
+        linked(&python, &["in_order", &pair.east.kafka(), topic, &state]).start()
+    };
+    topics.map(run).into_iter().for_each(|it| drop(it.finish(SOON)));
+    west.kill();
+    east.kill();
+    let east = pair.east.start();
+    let producers = topics.map(run);
+    for it in &producers {
+        deadline("writes to be refused", SOON, || it.said().0.contains("refused").then_some(()));
+    }
+    let west = pair.west.start();
+    producers.into_iter().for_each(|it| drop(it.finish(SOON)));
+    for topic in topics {
+        ask(&python, &["caught_up", &east.kafka, &west.kafka, topic, "2"]);
+    }
+    east.stop();
     west.stop();
 }

@@ -126,8 +126,8 @@ impl Turn<'_> {
             self.remove_member(&id, ErrorCode::UNKNOWN_MEMBER_ID);
         }
         if !self.group.elect_leader() && !self.group.members.is_empty() {
-            // Only static members that are away: their sessions will tell.
-            return self.time_rebalance();
+            // Only static members that are away: their sessions will tell. They may have asked for no time at all.
+            return self.set_timer(self.group.rebalance_timeout().max(RETRY_AFTER));
         }
         let (generation, protocol) = (self.group.generation, self.group.protocol.take());
         let fresh = self.group.members.iter().filter(|(_, it)| it.fresh).map(|(id, _)| id.clone());

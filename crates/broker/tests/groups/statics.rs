@@ -153,3 +153,17 @@ fn an_administrator_removes_a_static_member_by_its_instance_alone() {
         assert_eq!(life.describe(GROUP).await.members.len(), 1);
     });
 }
+
+#[test]
+fn static_members_that_are_all_away_and_leave_no_time_to_join_do_not_keep_the_node_busy() {
+    story(async || {
+        let life = Life::new(1);
+        let hasty = Join { rebalance_ms: 0, ..Join::at_instance("one") };
+        let (_, guest, _) = life.two_as(&hasty, &Join::default()).await;
+        life.leave(&[(&guest, None)]).await;
+        life.sleep_ms(SESSION_MS as u64 - 100).await;
+        assert_eq!(life.state().await, "PreparingRebalance");
+        life.sleep_ms(6_000).await;
+        assert_eq!(life.state().await, "Empty");
+    });
+}

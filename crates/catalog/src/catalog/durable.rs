@@ -1,4 +1,5 @@
-//! Making commits durable: those who wait while a sync runs share the next one.
+//! Making commits durable: a sync covers all that was committed when it began, so that those who wait while one runs share
+//! the next. Nobody waits for another's future, which nobody may be polling.
 
 use std::io;
 use std::sync::Arc;
@@ -14,37 +15,74 @@ use crate::store::Store;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Commit(pub(super) u64);
 
-/// How far the store is synced, and whose turn it is to sync it.
+/// How far the store is written, and how far synced.
 #[derive(Default)]
 pub(super) struct Synced {
-    up_to: AtomicU64,
-    turn: tokio::sync::Mutex<()>,
+    written: AtomicU64,
+    durable: AtomicU64,
     /// Why a sync failed. It is never tried again: a second one could succeed without what the first one lost.
     failed: Mutex<Option<String>>,
 }
 
 impl Synced {
-    pub(super) fn covers(&self, commit: Commit) -> bool {
-        self.up_to.load(Ordering::Acquire) >= commit.0
+    /// Everything up to `commit` is in the store.
+    pub(super) fn wrote(&self, commit: Commit) {
+        self.written.fetch_max(commit.0, Ordering::AcqRel);
     }
 
-    pub(super) fn raise(&self, commit: Commit) {
-        self.up_to.fetch_max(commit.0, Ordering::AcqRel);
+    pub(super) fn made_durable(&self, commit: Commit) {
+        self.durable.fetch_max(commit.0, Ordering::AcqRel);
+    }
+
+    fn written(&self) -> Commit {
+        Commit(self.written.load(Ordering::Acquire))
+    }
+
+    fn covers(&self, commit: Commit) -> bool {
+        self.durable.load(Ordering::Acquire) >= commit.0
+    }
+
+    fn fail(&self, why: &dyn std::error::Error) {
+        self.failed.lock().get_or_insert_with(|| why.to_string());
+    }
+
+    /// After a failed sync nothing is acknowledged any more.
+    fn check(&self) -> io::Result<()> {
+        match &*self.failed.lock() {
+            Some(why) => Err(io::Error::other(why.clone())),
+            None => Ok(()),
+        }
     }
 }
 
-struct StoreLog(Arc<dyn Store>);
+/// The store's log, up to a commit.
+struct StoreLog {
+    store: Arc<dyn Store>,
+    synced: Arc<Synced>,
+    commit: Commit,
+}
 
 impl Durable for StoreLog {
     fn make_durable(&self) -> io::Result<()> {
-        self.0.sync().map_err(io::Error::other)
+        self.synced.check()?;
+        // One that began after this commit may have ended while this one waited for its turn.
+        if self.synced.covers(self.commit) {
+            return Ok(());
+        }
+        let covered = self.synced.written();
+        self.store.sync().map_err(|failed| {
+            self.synced.fail(&failed);
+            io::Error::other(failed)
+        })?;
+        self.synced.made_durable(covered);
+        Ok(())
     }
 }
 
 impl Catalog {
     /// The last commit so far.
     pub fn committed(&self) -> Commit {
-        Commit(self.state.read().node.commits)
+        self.synced.written()
     }
 
     /// Returns once every commit before the call is durable; at once if all are.
@@ -52,30 +90,27 @@ impl Catalog {
         self.durable_to(self.committed(), disk).await
     }
 
-    /// Returns once `commit` and all before it are durable; at once if they are.
+    /// Returns once `commit` and all before it are durable; at once if they are. Many may wait at a time.
     pub async fn durable_to(&self, commit: Commit, disk: &dyn Disk) -> Result<(), CatalogError> {
+        let not_durable = |source| CatalogError::NotDurable { source };
+        self.synced.check().map_err(not_durable)?;
         if self.synced.covers(commit) {
             return Ok(());
         }
-        let _turn = self.synced.turn.lock().await;
-        // A sync that began after this commit may have ended while this one waited for its turn.
-        if self.synced.covers(commit) {
-            return Ok(());
-        }
-        if let Some(why) = &*self.synced.failed.lock() {
-            return Err(CatalogError::NotDurable { source: io::Error::other(why.clone()) });
-        }
-        let covered = self.committed();
-        let log: Arc<dyn Durable> = Arc::new(StoreLog(Arc::clone(&self.store)));
-        match disk.sync(vec![log]).await {
-            Ok(()) => {
-                self.synced.raise(covered);
-                Ok(())
-            }
+        let (store, synced) = (Arc::clone(&self.store), Arc::clone(&self.synced));
+        let log: Arc<dyn Durable> = Arc::new(StoreLog { store, synced, commit });
+        let synced = disk.sync(vec![log]).await;
+        // A disk may sync without asking the store's log: then the outcome is known here only.
+        match synced {
+            Ok(()) => self.synced.made_durable(commit),
             Err(source) => {
-                *self.synced.failed.lock() = Some(source.to_string());
-                Err(CatalogError::NotDurable { source })
+                self.synced.fail(&source);
+                return Err(not_durable(source));
             }
         }
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

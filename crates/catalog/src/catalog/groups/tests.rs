@@ -1,12 +1,12 @@
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use carrick_sys::Entropy;
 use carrick_types::{LeaderEpoch, LineageId, Offset, Timestamp, TopicId};
 
 use super::*;
+use crate::MemoryStore;
 use crate::group::{GroupPhase, MemberRecord, ProtocolRecord};
 use crate::topic::TopicRecord;
-use crate::{MemoryStore, StoreError};
 
 struct Counting(AtomicU64);
 
@@ -148,73 +148,4 @@ fn every_cut_of_a_stored_group_is_refused() {
     }
     let stored = value::encode(&offset(1 << 40)).unwrap();
     assert_eq!(value::decode::<OffsetRecord>(&stored).unwrap(), offset(1 << 40));
-}
-
-/// A store that counts its syncs.
-#[derive(Default)]
-struct CountingStore {
-    inner: MemoryStore,
-    syncs: AtomicUsize,
-}
-
-impl Store for CountingStore {
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.get(family, key)
-    }
-
-    fn scan(&self, family: Family, prefix: &[u8]) -> Result<Vec<crate::store::Pair>, StoreError> {
-        self.inner.scan(family, prefix)
-    }
-
-    fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.inner.commit(writes)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.inner.sync()
-    }
-}
-
-#[test]
-fn those_who_wait_while_a_sync_runs_share_the_next_one() {
-    carrick_sim::run(1, async {
-        let disk = carrick_sim::SimDisk::new(1);
-        disk.stall_sync(std::time::Duration::from_millis(5));
-        let store = Arc::new(CountingStore::default());
-        let catalog = Catalog::open(Arc::clone(&store) as _, &Counting(AtomicU64::new(1))).unwrap();
-        let before = store.syncs.load(Ordering::Relaxed);
-        let commits = (0..50).map(|at| {
-            let (catalog, disk) = (&catalog, &disk);
-            async move {
-                let record = GroupRecord { generation: at, ..group() };
-                let commit = catalog.put_group(&format!("g{at}"), record).unwrap();
-                catalog.durable_to(commit, &**disk).await.unwrap();
-            }
-        });
-        futures::future::join_all(commits).await;
-        // The first asks alone; the others came while it ran.
-        assert_eq!(store.syncs.load(Ordering::Relaxed) - before, 2);
-        assert_eq!(store.inner.unsynced(), 0);
-        catalog.durable(&*disk).await.unwrap();
-        assert_eq!(store.syncs.load(Ordering::Relaxed) - before, 2, "nothing new, no sync");
-    });
-}
-
-#[test]
-fn a_failed_sync_is_never_tried_again() {
-    carrick_sim::run(2, async {
-        let disk = carrick_sim::SimDisk::new(2);
-        let catalog = open(&Arc::new(MemoryStore::new()));
-        catalog.put_group("a", group()).unwrap();
-        catalog.durable(&*disk).await.unwrap();
-        let told = catalog.committed();
-        catalog.put_group("b", group()).unwrap();
-        disk.fail_sync_after(1);
-        for _ in 0..3 {
-            let refused = catalog.durable(&*disk).await;
-            assert!(matches!(refused, Err(CatalogError::NotDurable { .. })));
-        }
-        catalog.durable_to(told, &*disk).await.unwrap();
-    });
 }
