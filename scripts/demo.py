@@ -6,7 +6,7 @@ from confluent_kafka import Consumer, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "target" / "debug"
+BIN = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 BEGAN = time.monotonic()
 TOPICS = {"orders": 12, "payments": 4, "audit.log": 1}
 QUIET = {"log_level": 0}  # librdkafka's words about a killed site are expected

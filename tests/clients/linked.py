@@ -105,6 +105,8 @@ def follow(address, state):
     """The same producer at the other site: what was mirrored is known there, what follows is taken."""
     told = json.loads(pathlib.Path(state).read_text())
     it, topic = raw.connect(address), told["topic"]
+    error, epochs = it.metadata(topic)
+    assert error == 0 and {epoch >> 16 for epoch in epochs} == {1}, "the generation that follows"
     for partition, sent in enumerate(told["sent"]):
         kept = it.end(topic, partition)
         send = lambda sequence: it.produce(topic, partition, raw.batch([b"a", b"b", b"c"], (*told["producer"], sequence)))

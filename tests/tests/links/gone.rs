@@ -57,6 +57,17 @@ fn a_source_topic_that_is_deleted_fails_the_mirror_which_keeps_its_data_and_take
     let listed = carrick(&pair.west, &["mirror", "list"]);
     assert!(listed.as_array().unwrap().iter().all(failed), "{listed:#}");
     assert_eq!(read(), before);
+
+    // What failed can be opened, and the namesakes, which are others, are written all the same.
+    let done = carrick(&pair.west, &["failover", "--link", Pair::LINK, "--yes"]);
+    let outcomes = done["topics"].as_array().unwrap().iter().map(|it| &it["outcome"]);
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["OPEN", "OPEN"], "{done:#}");
+    assert_eq!(read(), before);
+    for topic in [SEEN, MISSED] {
+        ask(&python, &["write", &west.kafka, topic, "2", "1", "after"]);
+        until(&pair.west, "link", Pair::LINK, SOON, |it| it["state"] == "CONNECTED");
+        ask(&python, &["write", &east.kafka, topic, "2", "1", "namesake"]);
+    }
     east.stop();
     west.stop();
 }
