@@ -186,33 +186,41 @@ def superseded(address, topic):
 
 
 def in_order(address, topic, state):
-    """Two producers with much under way while the topic opens: one that it knows, and one that is new. Nothing that was
-    refused may be overtaken: its producer would be told that it stands, or would send all again under a new epoch."""
-    path, it = pathlib.Path(state), raw.connect(address)
+    """Producers with much under way while the topic opens, known ones and new ones. Nothing that was refused may be
+    overtaken: its producer would be told that it stands, or would send all again under a new epoch."""
+    path, it, late = pathlib.Path(state), raw.connect(address), raw.connect(address)
     batch = lambda producer, n: raw.batch([b"%d" % n], (*producer, n))
     if not path.exists():
         known = it.new_producer()
-        for n in range(10):
-            assert it.produce(topic, 0, batch(known, n))[:2] == (0, n)
+        for partition in 0, 2:
+            for n in range(10):
+                assert it.produce(topic, partition, batch(known, n))[:2] == (0, n)
         return path.write_text(json.dumps(known))
-    producers, told = [json.loads(path.read_text()), it.new_producer()], [10, 0]
+    producers, told = [json.loads(path.read_text()), it.new_producer()] * 2, [10, 0, 10, 0]
+    for partition in 2, 3:
+        late.send_produce(topic, partition, batch(producers[partition], told[partition]))
+    print("under way", flush=True)
+    refused = [partition for partition in (2, 3) if late.receive_produce()[0] == NOT_LEADER]
     until = time.monotonic() + 20
-    while min(told) < 1000:
+    while min(told[:2]) < 1000:
         assert time.monotonic() < until, f"{told} were taken"
-        for partition, producer in enumerate(producers):
+        for partition in 0, 1:
             first = told[partition]
             for n in range(first, first + 100):
-                it.send_produce(topic, partition, batch(producer, n))
-            answers = [it.receive_produce()[:3] for _ in range(100)]
-            if first == 0 and answers[0][0] == NOT_LEADER:
-                print("refused", flush=True)
-            for n, answer in enumerate(answers, first):
+                it.send_produce(topic, partition, batch(producers[partition], n))
+            for n in range(first, first + 100):
+                answer = it.receive_produce()[:3]
                 if answer[0] == 0:
                     assert told[partition] == n, f"{n} was taken, {told[partition]} was refused before it"
                     told[partition] += 1
                 else:
                     assert answer[0] == NOT_LEADER, f"{n} was refused with {answer}; {told[partition]} were taken"
-    for partition, producer in enumerate(producers):
+    # The second batch, long on its way; then as a client does that was told so of both.
+    for partition in refused:
+        first, second = (batch(producers[partition], told[partition] + n) for n in (0, 1))
+        answers = [late.produce(topic, partition, sent)[:2] for sent in (second, first, second)]
+        assert answers == [(NOT_LEADER, -1), (0, told[partition]), (0, told[partition] + 1)], (partition, answers)
+    for partition in 0, 1:
         assert it.end(topic, partition) == told[partition]
 
 

@@ -143,6 +143,7 @@ impl Broker {
         match request {
             Request::Produce(request) => {
                 self.logs.room().await;
+                self.wait_open(&ask, &request).await;
                 self.produce(&ask, request)
             }
             Request::Fetch(request) => Box::pin(async move { broker.fetch(&ask, request).await }),

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_catalog::{MirrorOf, TopicRecord};
-use carrick_log::{AppendError, Partition, ProducerRefusal, Role};
+use carrick_log::{AppendError, Partition, ProducerRefusal, Role, Wake};
 use carrick_record::{BadBatch, Batch, Codec};
 use carrick_types::{Offset, Timestamp};
 use carrick_wire::{
     ErrorCode, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse, Text,
-    TopicProduceResponse, Uuid,
+    TopicProduceData, TopicProduceResponse, Uuid,
 };
 use futures::future::join_all;
 use tracing::{error, warn};
 
 use crate::broker::{Answer, Ask, Begun, Broker, Reply, TopicKey};
 use crate::topic_config::ProduceLimits;
+
+/// For a topic that waits for its peer: longer than it does.
+const OPEN_WAIT_MAX: Duration = Duration::from_secs(12);
 
 /// What a partition's append came to; told only once everything below `rests_on` is durable.
 struct Pending {
@@ -32,6 +35,30 @@ struct PendingTopic {
 }
 
 impl Broker {
+    /// A topic that waits for its peer's word takes writes soon, or never: a request waits for it in its order. Were it refused,
+    /// a later batch of its producer that comes after the word would be taken for the first.
+    pub(crate) async fn wait_open(&self, ask: &Ask, request: &ProduceRequest) {
+        let timeout =
+            Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)).min(OPEN_WAIT_MAX);
+        let wake = Wake::new();
+        let waiting = async {
+            for topic in &request.topic_data {
+                let key = key_of(ask, topic);
+                for data in &topic.partition_data {
+                    let found = self.topic(&key).and_then(|topic| self.partition(&topic, data.index));
+                    let Ok(partition) = found else { continue };
+                    partition.watch(&wake);
+                    while partition.role() == Role::Closed {
+                        wake.woken().await;
+                        partition.watch(&wake);
+                    }
+                }
+            }
+        };
+        // Still closed: it is refused as it is.
+        let _ = self.sys.clock.timeout(timeout, waiting).await;
+    }
+
     /// Appends at once; the returned future waits for durability.
     pub(crate) fn produce(&self, ask: &Ask, request: ProduceRequest) -> Begun {
         let refusal = if !(-1..=1).contains(&request.acks) {
@@ -43,11 +70,7 @@ impl Broker {
         };
         let mut topics = Vec::with_capacity(request.topic_data.len());
         for topic in request.topic_data {
-            let key = if ask.version >= 13 {
-                TopicKey::Id(topic.topic_id)
-            } else {
-                TopicKey::Name(topic.name.clone())
-            };
+            let key = key_of(ask, &topic);
             let partitions = topic.partition_data.into_iter().map(|data| match refusal {
                 Some((code, message)) => Pending::refused(data.index, code, message.into()),
                 None => self.append(ask, &key, data),
@@ -157,6 +180,10 @@ impl Broker {
         };
         Reply { answer, claims: Vec::new() }
     }
+}
+
+fn key_of(ask: &Ask, topic: &TopicProduceData) -> TopicKey {
+    if ask.version >= 13 { TopicKey::Id(topic.topic_id) } else { TopicKey::Name(topic.name.clone()) }
 }
 
 impl Pending {

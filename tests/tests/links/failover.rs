@@ -116,9 +116,11 @@ fn a_source_that_comes_back_after_a_failover_takes_no_write_and_sends_clients_on
     east.kill();
     fail_over(&pair);
 
+    // A client that is there before it.
+    let client = linked(&python, &["until_superseded", &pair.east.kafka(), TOPIC, HEARS, "0"]).start();
+    deadline("the client to ask", SOON, || client.said().0.contains("asks").then_some(()));
     let east = pair.east.start();
-    let told = ask(&python, &["until_superseded", &east.kafka, TOPIC, HEARS, "0"]);
-    println!("east heard of it in {} s", told[1]["seconds"]);
+    println!("east heard of it in {} s", lines(&client.finish(SOON))[1]["seconds"]);
     east.kill();
     let east = pair.east.start();
     ask(&python, &["superseded", &east.kafka, TOPIC]);
