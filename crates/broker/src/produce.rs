@@ -47,10 +47,12 @@ impl Broker {
                 for data in &topic.partition_data {
                     let found = self.topic(&key).and_then(|topic| self.partition(&topic, data.index));
                     let Ok(partition) = found else { continue };
-                    partition.watch(&wake);
                     while partition.role() == Role::Closed {
-                        wake.woken().await;
                         partition.watch(&wake);
+                        // Registered before looking again: an opening in between is not missed.
+                        if partition.role() == Role::Closed {
+                            wake.woken().await;
+                        }
                     }
                 }
             }
