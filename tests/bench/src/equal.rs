@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use crc_fast::{CrcAlgorithm, Digest};
 
 /// A segment file's first page says whose it is, and differs from site to site.
 pub const PAGE_BYTES: u64 = 4096;
@@ -26,6 +27,29 @@ pub fn topics(one: &Path, other: &Path, partitions: i32) -> anyhow::Result<u64> 
         })?;
     }
     Ok(bytes)
+}
+
+/// The first partitions of all topics of a data directory, whatever the topics' ids: digest and bytes of each, sorted.
+pub fn digests(data: &Path) -> anyhow::Result<Vec<(u64, u64)>> {
+    let entries = std::fs::read_dir(data.join("topics"))?;
+    let mut block = vec![0; BLOCK_BYTES];
+    let mut found = entries
+        .map(|entry| {
+            let mut batches = Batches::open(&entry?.path().join("0"))?;
+            let (mut digest, mut bytes) = (Digest::new(CrcAlgorithm::Crc64Nvme), 0);
+            loop {
+                match batches.read(&mut block)? {
+                    0 => return Ok((digest.finalize(), bytes)),
+                    read => {
+                        digest.update(&block[..read]);
+                        bytes += read as u64;
+                    }
+                }
+            }
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// The folder of the one topic that a data directory holds.

@@ -9,7 +9,7 @@ use crate::kafka::{Kafka, OfPartition};
 /// Of a record, its own few bytes of frame included.
 pub const RECORD_BYTES: usize = 1_000;
 /// As `batch.size=131072` fills it.
-const BATCH_RECORDS: usize = 131;
+pub const BATCH_RECORDS: usize = 131;
 /// The attributes, and what follows them, are covered by the CRC.
 const CRC_FROM: usize = 21;
 /// Requests under way per connection, as Kafka's own producer has them.

@@ -17,13 +17,16 @@
 
 mod bench;
 mod catch_up;
+mod durability;
 mod equal;
+mod failover;
 mod floor;
 mod guard;
 mod kafka;
 mod lag;
 mod load;
 mod memory;
+mod recovery;
 mod samples;
 mod site;
 mod start;
@@ -76,6 +79,12 @@ enum Row {
     Memory,
     #[value(name = "B13")]
     Start,
+    #[value(name = "B14")]
+    Recovery,
+    #[value(name = "B15")]
+    Failover,
+    #[value(name = "B21")]
+    Durability,
 }
 
 impl Row {
@@ -86,6 +95,9 @@ impl Row {
             Self::Lag => "B7",
             Self::Memory => "B12",
             Self::Start => "B13",
+            Self::Recovery => "B14",
+            Self::Failover => "B15",
+            Self::Durability => "B21",
         }
     }
 
@@ -96,6 +108,9 @@ impl Row {
             Self::Lag => lag::report(bench),
             Self::Memory => memory::report(bench),
             Self::Start => start::report(bench),
+            Self::Recovery => recovery::report(bench),
+            Self::Failover => failover::report(bench),
+            Self::Durability => durability::report(bench),
         }
     }
 }

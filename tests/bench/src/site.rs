@@ -123,6 +123,10 @@ impl Site {
         format!("127.0.0.1:{}", self.kafka_port)
     }
 
+    pub fn link_port(&self) -> u16 {
+        self.link_port
+    }
+
     fn log(&self) -> PathBuf {
         self.dir.join("stderr")
     }
