@@ -194,6 +194,7 @@ impl Broker {
 pub(crate) fn refused(partition: &Partition, failed: &ReadError) -> ErrorCode {
     match failed {
         ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ReadError::Gone => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         ReadError::Damaged(_) | ReadError::Disk(_) => {
             error!(topic = %partition.topic(), partition = %partition.index(), error = %failed, "a read failed");
             ErrorCode::KAFKA_STORAGE_ERROR

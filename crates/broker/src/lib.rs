@@ -29,3 +29,4 @@ mod topics;
 pub use broker::{Answer, Ask, Begun, Broker, Reply};
 pub use groups::{GroupState, SyncRefusal, SyncedOffset};
 pub use settings::{BadSetting, BrokerSettings};
+pub use topic_config::topic_log;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use carrick_log::TopicLog;
+
 use crate::settings::BrokerSettings;
 
 /// Kafka's type numbers of DescribeConfigs (KIP-569).
@@ -157,6 +159,20 @@ impl ProduceLimits {
             before_max_ms: number(TIMESTAMP_BEFORE_MAX_MS).unwrap_or(u64::MAX),
             after_max_ms: number(TIMESTAMP_AFTER_MAX_MS).unwrap_or(3_600_000),
         }
+    }
+}
+
+/// What the settings ask of the topic's logs.
+pub fn topic_log(configs: &BTreeMap<String, String>) -> TopicLog {
+    let set = |name: &str| configs.get(name).and_then(|value| value.parse::<i64>().ok());
+    // Negative: without limit.
+    let limit = |value: i64| u64::try_from(value).ok();
+    let default = TopicLog::default();
+    TopicLog {
+        segment_bytes: set("segment.bytes").and_then(limit),
+        segment_ms: set("segment.ms").and_then(limit).unwrap_or(default.segment_ms),
+        retention_bytes: set("retention.bytes").map_or(default.retention_bytes, limit),
+        retention_ms: set("retention.ms").map_or(default.retention_ms, limit),
     }
 }
 

@@ -157,7 +157,8 @@ impl Broker {
         let topic = self.catalog.create_topic(topic).map_err(refused)?;
         self.catalog.durable(&*self.sys.disk).await.map_err(refused)?;
         let role = Role::Writable { epoch: topic.epoch };
-        self.logs.open_topic(topic.id, topic.partitions, role, true).map_err(|e| {
+        let log = topic_config::topic_log(&topic.configs);
+        self.logs.open_topic(topic.id, topic.partitions, role, true, log).map_err(|e| {
             error!(topic = %topic.name, error = %e, "a new topic's logs could not be opened");
             (ErrorCode::KAFKA_STORAGE_ERROR, e.to_string())
         })?;

@@ -1,8 +1,10 @@
 //! The catalog in memory, written through to its store.
 
+mod checkpoints;
 mod durable;
 mod groups;
 
+pub use self::checkpoints::Piece;
 pub use self::durable::Commit;
 pub use self::groups::GroupOffsets;
 
@@ -151,14 +153,15 @@ impl Catalog {
         Ok(now)
     }
 
-    /// And all that groups committed for it.
+    /// And all that groups committed for it, and its partitions' checkpoints.
     pub fn delete_topic(&self, name: &TopicName) -> Result<Arc<TopicRecord>, CatalogError> {
         let mut state = self.state.write();
-        if !state.topics.contains_key(name) {
+        let Some(id) = state.topics.get(name).map(|topic| topic.id) else {
             return Err(CatalogError::NoTopic { name: name.clone() });
-        }
+        };
         let read_by = state.groups.of_topic(name);
-        let mut writes = vec![Write::Delete { family: Family::Catalog, key: topic::key(name) }];
+        let mut writes = self.forget_checkpoints(id)?;
+        writes.extend(vec![Write::Delete { family: Family::Catalog, key: topic::key(name) }]);
         writes
             .extend(read_by.iter().map(|(group, partition)| groups::delete_offset(group, name, *partition)));
         self.commit(&mut state, writes)?;

@@ -8,6 +8,7 @@
 //! **Absent on purpose**: log positions above the durable end; RocksDB (that is `store`).
 
 mod catalog;
+mod checkpoint;
 pub mod conformance;
 mod group;
 mod group_offset;
@@ -18,7 +19,7 @@ pub mod store;
 mod topic;
 mod value;
 
-pub use catalog::{BeginOutcome, Catalog, CatalogError, Commit, GroupOffsets};
+pub use catalog::{BeginOutcome, Catalog, CatalogError, Commit, GroupOffsets, Piece};
 pub use group::{GroupPhase, GroupRecord, MemberRecord, ProtocolRecord};
 pub use group_offset::OffsetRecord;
 pub use memory::MemoryStore;

@@ -83,7 +83,11 @@ async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
     let audit = Audit::open(&data.join("audit.log")).context("the audit log could not be opened")?;
     let store = Arc::new(RocksStore::open(&dir.catalog(), StoreBudget::default())?);
     let node_settings = NodeSettings {
-        log: LogSettings { durability: settings.durability, segment_bytes: settings.segment_bytes },
+        log: LogSettings {
+            durability: settings.durability,
+            segment_bytes: settings.segment_bytes,
+            ..LogSettings::default()
+        },
         broker: settings.broker,
         memory_bytes: settings.memory_bytes,
         on_boot_without_peer: settings.on_boot_without_peer,

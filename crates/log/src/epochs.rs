@@ -16,6 +16,21 @@ pub(crate) struct Epochs {
 }
 
 impl Epochs {
+    /// In rising order, as they were told by [`Epochs::starts`].
+    pub(crate) fn from_starts(starts: Vec<(LeaderEpoch, Offset)>) -> Self {
+        Self { starts }
+    }
+
+    pub(crate) fn starts(&self) -> &[(LeaderEpoch, Offset)] {
+        &self.starts
+    }
+
+    /// Forgets epochs that end at or below `start`.
+    pub(crate) fn forget_below(&mut self, start: Offset) {
+        let begun = self.starts.partition_point(|(_, at)| *at <= start);
+        self.starts.drain(..begun.saturating_sub(1));
+    }
+
     pub(crate) fn note(&mut self, epoch: LeaderEpoch, at: Offset) {
         if self.starts.last().is_none_or(|(last, _)| *last < epoch) {
             self.starts.push((epoch, at));
@@ -32,6 +47,11 @@ impl Epochs {
         let (found, _) = self.starts.get(after.checked_sub(1)?)?;
         let end = self.starts.get(after).map_or(log_end, |(_, start)| *start);
         Some(EpochEnd { epoch: *found, end })
+    }
+
+    /// Whether the epoch of the record at `offset` is still known: what lies below the log's start is forgotten.
+    pub(crate) fn knows(&self, offset: Offset) -> bool {
+        self.starts.first().is_none_or(|(_, first)| *first <= offset)
     }
 
     /// The epoch of the record at `offset`.

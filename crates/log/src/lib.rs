@@ -7,27 +7,34 @@
 //! asked, append time; nothing is told to be durable before it is; the five offsets keep their order; a producer's batch is
 //! appended once; after a failed sync nothing is acknowledged any more; damage is named and spreads to no other partition.
 //!
-//! **Limits**: `carrick_types::limits`. Opening reads each segment once from its beginning to its end.
+//! **Limits**: `carrick_types::limits`. Opening reads what was written since the last checkpoint, a few MiB of a partition;
+//! without one, all of it. Open files are a bounded cache.
 //!
 //! **Absent on purpose**: topic names, settings by name, clients, compression.
 
+mod checkpoint;
 mod digest;
 mod epochs;
+mod handles;
 mod page;
 mod partition;
 mod producers;
 mod recover;
 mod segment;
+mod settings;
+mod sidecar;
 mod store;
 mod transactions;
 
 pub use carrick_sys::Wake;
+pub use checkpoint::{Change, Checkpoints, MemoryCheckpoints, Pieces};
 pub use digest::Digest;
 pub use epochs::EpochEnd;
 pub use partition::{
-    AppendError, Appended, Behind, Bound, Damage, MirrorError, Partition, ReadError, Role, Slice, TimeAnswer,
-    WaitError,
+    AppendError, Appended, Behind, Bound, Damage, DamageKind, MirrorError, Partition, ReadError, Role, Slice,
+    StartError, TimeAnswer, WaitError,
 };
 pub use producers::ProducerRefusal;
-pub use store::{Durability, LogSettings, LogStore, OpenError};
+pub use settings::{Durability, LogSettings, TopicLog};
+pub use store::{LogStore, OpenError};
 pub use transactions::Aborted;

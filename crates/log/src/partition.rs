@@ -1,13 +1,22 @@
 //! One partition's log.
 
 mod append;
+mod load;
 mod read;
 mod readable;
+mod save;
+mod start;
+mod times;
 
 pub use append::{AppendError, Appended, MirrorError};
-pub use read::{Bound, ReadError, Slice, TimeAnswer};
+pub(crate) use load::{IndexMaker, Step, kind_of};
+pub use read::{Bound, ReadError, Slice};
 pub use readable::Behind;
+pub(crate) use save::Snapshot;
+pub use start::StartError;
+pub use times::TimeAnswer;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
@@ -22,10 +31,13 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::digest::Digest;
 use crate::epochs::{EpochEnd, Epochs};
 use crate::page::PAGE_LEN;
+use crate::partition::read::{HINTS, Hint};
 use crate::partition::readable::Readable;
+use crate::partition::save::Saving;
 use crate::producers::Producers;
-use crate::segment::Segment;
-use crate::store::{Durability, Shared};
+use crate::segment::{Active, Sealed};
+use crate::settings::{Durability, TopicLog};
+use crate::store::Shared;
 use crate::transactions::{Aborted, Transactions};
 
 /// Who may append.
@@ -43,10 +55,42 @@ pub enum Role {
     Gone,
 }
 
-/// A place in a segment that does not hold what it should. The partition is offline; nothing of it is deleted.
+/// Newest batches whose places are remembered, so that a reader at the tail reads no more than it needs.
+const NEWEST_MAX: usize = 64;
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DamageKind {
+    /// Bytes are not what was written.
+    Corrupt,
+    /// It belongs to another place, or is of a layout that is not known.
+    Foreign,
+    /// It is not there.
+    Missing,
+    /// It is older than what the node knows of it, as after a restore of a copy.
+    Stale,
+    /// A sync of it had failed, and it could not be written again.
+    Unwritten,
+}
+
+impl DamageKind {
+    /// The code that operators look up.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Corrupt => "LOG_CORRUPT",
+            Self::Foreign => "LOG_FOREIGN",
+            Self::Missing => "LOG_MISSING",
+            Self::Stale => "LOG_STALE",
+            Self::Unwritten => "LOG_UNWRITTEN",
+        }
+    }
+}
+
+/// A place in a segment that does not hold what it should. Nothing of it is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("topic {topic} partition {partition} is damaged: {file} at byte {position}: {what}")]
+#[error("{}: topic {topic} partition {partition} is damaged: {file} at byte {position}: {what}", .kind.code())]
 pub struct Damage {
+    pub kind: DamageKind,
     pub topic: TopicId,
     pub partition: Index,
     pub file: String,
@@ -71,8 +115,18 @@ pub(crate) struct Place {
 
 pub(crate) struct Inner {
     pub role: Role,
-    /// By base offset; empty until the first append.
-    pub segments: Vec<Segment>,
+    pub settings: TopicLog,
+    /// By base offset.
+    pub sealed: Vec<Sealed>,
+    /// None until the next append.
+    pub active: Option<Active>,
+    /// The newest batches, oldest first: offset, segment, position.
+    pub newest: VecDeque<(Offset, Offset, u64)>,
+    /// What the newest of them states.
+    pub newest_crc: u32,
+    /// Where readers stopped last: they go on there.
+    pub hints: [Option<Hint>; HINTS],
+    pub next_hint: usize,
     pub start: Offset,
     pub end: Offset,
     pub durable: Offset,
@@ -81,8 +135,11 @@ pub(crate) struct Inner {
     pub digest: Digest,
     pub producers: Producers,
     pub transactions: Transactions,
-    pub epochs: Epochs,
+    pub epochs: Arc<Epochs>,
+    /// The partition is offline.
     pub damage: Option<Damage>,
+    /// Places that readers found damaged; around them it works.
+    pub wounds: Vec<Damage>,
     pub readable: Readable,
     pub waiters: Waiters,
     /// What the waiters were last woken for: high watermark, last stable offset, durable end.
@@ -90,16 +147,24 @@ pub(crate) struct Inner {
     /// Written and not yet handed to a sync.
     pub unsynced: u64,
     pub dirty: Vec<Arc<dyn Durable>>,
-    pub active_dirty: bool,
+    /// The active segment, if it has un-synced writes.
+    pub active_dirty: Option<Arc<dyn Durable>>,
     pub queued: bool,
+    pub saving: Saving,
     pub this: Weak<Partition>,
 }
 
 impl Inner {
-    pub(crate) fn new(role: Role) -> Self {
+    pub(crate) fn new(role: Role, settings: TopicLog) -> Self {
         Self {
             role,
-            segments: Vec::new(),
+            settings,
+            sealed: Vec::new(),
+            active: None,
+            newest: VecDeque::new(),
+            newest_crc: 0,
+            hints: [None; HINTS],
+            next_hint: 0,
             start: Offset::ZERO,
             end: Offset::ZERO,
             durable: Offset::ZERO,
@@ -107,15 +172,17 @@ impl Inner {
             digest: Digest::default(),
             producers: Producers::default(),
             transactions: Transactions::default(),
-            epochs: Epochs::default(),
+            epochs: Arc::default(),
             damage: None,
+            wounds: Vec::new(),
             readable: Readable::default(),
             waiters: Waiters::default(),
             told: [Offset::ZERO; 3],
             unsynced: 0,
             dirty: Vec::new(),
-            active_dirty: false,
+            active_dirty: None,
             queued: false,
+            saving: Saving::default(),
             this: Weak::new(),
         }
     }
@@ -128,12 +195,19 @@ impl Inner {
         after: Digest,
         at: Timestamp,
     ) {
-        if let Some(segment) = self.segments.last_mut() {
-            segment.note(header, self.digest);
+        if let Some(active) = &mut self.active {
+            if self.newest.len() == NEWEST_MAX {
+                self.newest.pop_front();
+            }
+            self.newest.push_back((header.base_offset, active.base, active.end));
+            self.newest_crc = header.crc;
+            active.note(header, self.digest);
         }
         self.digest = after;
-        if let Some(epoch) = LeaderEpoch::new(header.leader_epoch) {
-            self.epochs.note(epoch, header.base_offset);
+        if let Some(epoch) = LeaderEpoch::new(header.leader_epoch)
+            && self.epochs.last().is_none_or(|last| last < epoch)
+        {
+            Arc::make_mut(&mut self.epochs).note(epoch, header.base_offset);
         }
         self.producers.note(header, at);
         if let Some(id) = header.producer_id
@@ -147,6 +221,19 @@ impl Inner {
             }
         }
         self.end = header.next_offset();
+        self.saving.bytes += header.size() as u64;
+    }
+
+    /// The position of the batch that holds `offset` or of a boundary before it, if it is among the newest.
+    fn newest_at(&self, offset: Offset) -> Option<(Offset, Offset, u64)> {
+        let after = self.newest.partition_point(|(base, ..)| *base <= offset);
+        after.checked_sub(1).and_then(|at| self.newest.get(at)).copied()
+    }
+
+    /// Bytes of all segments, without their first pages.
+    pub(crate) fn bytes(&self) -> u64 {
+        let ends = self.sealed.iter().map(|it| it.end).chain(self.active.iter().map(|it| it.end));
+        ends.map(|end| end.saturating_sub(PAGE_LEN as u64)).sum()
     }
 }
 
@@ -192,7 +279,9 @@ impl Partition {
     /// The largest time of any batch; none of an empty log.
     pub fn max_time(&self) -> Option<Timestamp> {
         let inner = self.inner.lock();
-        inner.segments.iter().map(|segment| segment.max_time).max().filter(|time| *time > Timestamp::NONE)
+        let times =
+            inner.sealed.iter().map(|it| it.max_time).chain(inner.active.iter().map(|it| it.max_time));
+        times.max().filter(|time| *time > Timestamp::NONE)
     }
 
     /// The epoch of the newest batch; a writable partition's own epoch may be above it.
@@ -211,13 +300,11 @@ impl Partition {
         self.inner.lock().epochs.at(offset)
     }
 
-    /// Base offsets of up to `count` newest batches, oldest first.
+    /// Base offsets of up to `count` newest batches, oldest first; at least one where the newest segment has any.
     pub fn newest(&self, count: usize) -> Vec<Offset> {
         let inner = self.inner.lock();
-        let newest = inner.segments.iter().rev().flat_map(|segment| segment.newest().rev());
-        let mut bases: Vec<_> = newest.take(count).collect();
-        bases.reverse();
-        bases
+        let skip = inner.newest.len().saturating_sub(count);
+        inner.newest.iter().skip(skip).map(|(base, ..)| *base).filter(|base| *base >= inner.start).collect()
     }
 
     /// How far somebody is behind who has everything below `offset`; None if not at all.
@@ -243,8 +330,14 @@ impl Partition {
         self.inner.lock().digest
     }
 
+    /// Why the partition is offline.
     pub fn damage(&self) -> Option<Damage> {
         self.inner.lock().damage.clone()
+    }
+
+    /// Places that readers found damaged, while all around them works; the first of them.
+    pub fn wounds(&self) -> Vec<Damage> {
+        self.inner.lock().wounds.clone()
     }
 
     /// Transactions that were aborted and touch `from..to`.
@@ -311,19 +404,6 @@ impl Partition {
         }
     }
 
-    /// What the next sync has to make durable, and what that will have made so.
-    pub(crate) fn take_dirty(&self, into: &mut Vec<Arc<dyn Durable>>) -> (Offset, u64) {
-        let mut inner = self.inner.lock();
-        inner.queued = false;
-        into.append(&mut inner.dirty);
-        if std::mem::take(&mut inner.active_dirty)
-            && let Some(active) = inner.segments.last()
-        {
-            into.push(Arc::clone(&active.file).as_durable());
-        }
-        (inner.end, std::mem::take(&mut inner.unsynced))
-    }
-
     pub(crate) fn set_durable(&self, end: Offset) {
         let mut inner = self.inner.lock();
         inner.durable = inner.durable.max(end.min(inner.end));
@@ -381,11 +461,16 @@ impl Partition {
 }
 
 fn bytes_from(inner: &Inner, offset: Offset) -> u64 {
-    let first = inner.segments.partition_point(|segment| segment.base <= offset).saturating_sub(1);
-    let segments = inner.segments.iter().skip(first).enumerate();
-    let bytes = segments.map(|(at, segment)| match at {
-        0 => segment.end.saturating_sub(segment.position_of(offset)),
-        _ => segment.end.saturating_sub(PAGE_LEN as u64),
+    let page = PAGE_LEN as u64;
+    if let Some((_, base, position)) = inner.newest_at(offset)
+        && let Some(active) = inner.active.as_ref().filter(|it| it.base == base)
+    {
+        return active.end - position;
+    }
+    let active = inner.active.as_ref().map_or(0, |it| match it.index.at(offset) {
+        Some(entry) if it.base <= offset => it.end - entry.position,
+        _ => it.end - page,
     });
-    bytes.sum()
+    let behind = inner.sealed.partition_point(|it| it.next <= offset);
+    active + inner.sealed.iter().skip(behind).map(|it| it.end.saturating_sub(page)).sum::<u64>()
 }

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::BufMut as _;
 use carrick_record::Header;
 use carrick_types::limits::{PRODUCER_BATCHES_MAX, PRODUCERS_PER_PARTITION_MAX};
 use carrick_types::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+
+use crate::checkpoint::{BadPiece, Reader, put_list};
 
 /// How long an idle producer is remembered, as in Kafka (`producer.id.expiration.ms`).
 const IDLE_MS_MAX: u64 = 86_400_000;
@@ -139,6 +142,46 @@ impl Producers {
 
     pub(crate) fn epoch_of(&self, id: ProducerId) -> Option<ProducerEpoch> {
         self.by_id.get(&id).map(|it| it.epoch)
+    }
+
+    /// As checkpoint.rs has it.
+    pub(crate) fn encode(&self, to: &mut Vec<u8>) {
+        put_list(to, self.by_id.iter(), |to, (id, it)| {
+            to.put_i64(id.get());
+            to.put_i16(it.epoch.0);
+            to.put_i64(it.seen.get());
+            to.put_i64(it.at.0);
+            put_list(to, it.batches.iter(), |to, batch| {
+                to.put_i32(batch.first.get());
+                to.put_i32(batch.last.get());
+                to.put_i64(batch.base.get());
+                to.put_i64(batch.end.get());
+                to.put_i64(batch.max_timestamp.0);
+            });
+        });
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self, BadPiece> {
+        let sequence =
+            |it: &mut Reader<'_>| Sequence::new(it.u32()?.cast_signed()).ok_or(BadPiece::Malformed);
+        let batch = |it: &mut Reader<'_>| {
+            Ok(Appended {
+                first: sequence(it)?,
+                last: sequence(it)?,
+                base: it.offset()?,
+                end: it.offset()?,
+                max_timestamp: it.time()?,
+            })
+        };
+        let producer = |it: &mut Reader<'_>| {
+            let id = it.producer()?;
+            let epoch = ProducerEpoch(it.u16()?.cast_signed());
+            let (seen, at) = (it.offset()?, it.time()?);
+            Ok((id, Producer { epoch, seen, at, batches: it.list(32, batch)?.into() }))
+        };
+        let known = from.list(30, producer)?;
+        let by_age = known.iter().map(|(id, it)| (it.seen, *id)).collect();
+        Ok(Self { by_id: known.into_iter().collect(), by_age })
     }
 
     fn forget_idle(&mut self, now: Timestamp) {

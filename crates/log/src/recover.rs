@@ -1,4 +1,5 @@
-//! Opening a partition: its segments are read from the first to the last, and all that is known in memory follows from them.
+//! Opening a partition: what its checkpoint says, and what stands behind it, which is read batch by batch. Without a
+//! checkpoint its segments are read from the first to the last.
 //!
 //! After an end that was not clean, what was written and not yet durable may be torn or missing: the log is cut behind its
 //! last good batch. Whole batches behind a torn one, and segments behind a torn or missing one, are not thrown away but set
@@ -8,17 +9,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use carrick_record::{Batch, ControlKind, HEADER_LEN, Header, PREFIX_LEN, Stamped};
 use carrick_sys::{Disk, File, Opening};
+use carrick_types::limits::REQUEST_BYTES_MAX;
 use carrick_types::{LeaderEpoch, Offset, Timestamp};
 use tracing::warn;
 
+use crate::handles::Handle;
 use crate::page::{BadPage, Before, PAGE_LEN};
-use crate::partition::{Damage, Inner, Partition, Role};
-use crate::segment::{Segment, base_of, file_name};
+use crate::partition::{Damage, DamageKind, Inner, Partition, Role, kind_of};
+use crate::segment::{Active, Sealed, base_of, file_name};
+
+mod resume;
 
 /// Read at once while scanning.
 const CHUNK: usize = 1 << 20;
@@ -35,73 +40,117 @@ struct Found {
 
 /// Where the log stops being what was written.
 struct Torn {
+    kind: DamageKind,
     position: u64,
     what: String,
 }
 
 impl Partition {
-    /// Reads what is on the disk. `clean` says that the last end left nothing torn. Blocking; before anyone shares it.
+    /// Takes the checkpoint, and reads what stands behind it. `clean` says that the last end left nothing torn. Blocking;
+    /// before anyone shares it.
     pub(crate) fn recover(&self, clean: bool, now: Timestamp) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
         let names = match disk.list(&self.place.dir) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names?,
         };
-        let bases = names.iter().filter_map(|name| base_of(name));
-        let found = bases.map(|base| self.look_at(base)).collect::<io::Result<Vec<_>>>()?;
+        let bases: Vec<_> = names.iter().filter_map(|name| base_of(name)).collect();
+        let resumed = match self.resume(&bases)? {
+            Ok(resumed) => resumed,
+            Err(damage) => {
+                self.go_offline(damage);
+                return Ok(());
+            }
+        };
+        let (known, mut proven, from) = match resumed {
+            None => (0, Offset::ZERO, None),
+            Some(resumed) => (resumed.known, resumed.proven, resumed.from),
+        };
+        let found =
+            bases.iter().skip(known).map(|base| self.look_at(*base)).collect::<io::Result<Vec<_>>>()?;
         let pages = found.iter().filter_map(|segment| segment.page.as_ref().ok());
-        let proven = pages.clone().map(|page| page.durable).max().unwrap_or_default();
-        if let Some(first) = pages.clone().next() {
+        proven = pages.clone().map(|page| page.durable).max().unwrap_or_default().max(proven);
+        if known == 0
+            && from.is_none()
+            && self.lock().end == Offset::ZERO
+            && let Some(first) = pages.clone().next()
+        {
             let mut inner = self.lock();
             (inner.start, inner.end, inner.durable) = (first.start, first.start, first.start);
         }
         for (at, segment) in found.iter().enumerate() {
-            let Some(torn) = self.recover_segment(segment, now)? else {
+            let torn = match from {
+                Some(position) if at == 0 => self.scan(&segment.file, segment.len, position, now)?,
+                _ => self.recover_segment(segment, now)?,
+            };
+            let Some(torn) = torn else {
                 continue;
             };
             let (end, later) = (self.lock().end, found.get(at + 1..).unwrap_or_default());
             let foreign = matches!(segment.page, Err(BadPage::Foreign(_) | BadPage::Newer { .. }));
             let overlaps = segment.page.as_ref().is_ok_and(|page| page.end < end && torn.position == 0);
             let damage = if clean || foreign || overlaps || end < proven {
-                Some(self.damage_at(file_name(segment.base), torn.position, torn.what))
+                Some(self.damage_at(torn.kind, file_name(segment.base), torn.position, torn.what))
             } else {
                 self.cut(segment, &torn, later)?
             };
             if let Some(damage) = damage {
-                warn!(%damage, "partition is offline: restore the file and restart, or delete and re-mirror the topic");
-                self.lock().damage = Some(damage);
+                self.go_offline(damage);
                 return Ok(());
             }
             break;
         }
         let mut inner = self.lock();
+        if inner.end < proven {
+            let file = inner.active.as_ref().map_or_else(String::new, |it| file_name(it.base));
+            let what = format!("the log ends at {}, it was durable to {proven}", inner.end);
+            let position = inner.active.as_ref().map_or(0, |it| it.end);
+            let damage = self.damage_at(DamageKind::Stale, file, position, what);
+            drop(inner);
+            self.go_offline(damage);
+            return Ok(());
+        }
         if clean {
             inner.durable = inner.end;
             return Ok(());
         }
+        inner.durable = inner.durable.max(proven);
         if self.shared.doubtful
             && let Err((base, failed)) = self.write_again(&mut inner, proven)
         {
             let what = format!("a sync of it had failed, and it could not be written again: {failed}");
-            inner.damage = Some(self.damage_at(file_name(base), 0, what));
+            inner.damage = Some(self.damage_at(DamageKind::Unwritten, file_name(base), 0, what));
             return Ok(());
         }
         self.mark_all(&mut inner, proven)
+    }
+
+    fn go_offline(&self, damage: Damage) {
+        warn!(%damage, "partition takes no writes: restore the file and restart, or delete and mirror the topic again");
+        let mut inner = self.lock();
+        inner.durable = inner.end;
+        inner.damage = Some(damage);
     }
 
     /// After a failed sync the page cache may show bytes that no later sync writes. What was not durable is copied to new
     /// files in the place of the old.
     fn write_again(&self, inner: &mut Inner, proven: Offset) -> Result<(), (Offset, io::Error)> {
         let disk = &self.shared.sys.disk;
-        let sealed = inner.segments.iter().skip(1).filter(|next| next.base <= proven).count();
-        for segment in inner.segments.iter_mut().skip(sealed) {
-            let path = self.place.dir.join(file_name(segment.base));
+        let again = |base: Offset, end: u64| -> io::Result<Weak<Handle>> {
+            let path = self.place.dir.join(file_name(base));
             let fresh = path.with_extension("new");
             let _ = disk.remove_file(&fresh);
-            let copied = copy(&**disk, &segment.file, 0, segment.end, &fresh);
-            let renamed = copied.and_then(|file| disk.rename(&fresh, &path).map(|()| file));
-            segment.file = renamed.map_err(|failed| (segment.base, failed))?;
+            let file = copy(&**disk, &disk.open(&path, Opening::Read)?, 0, end, &fresh)?;
+            disk.rename(&fresh, &path)?;
             warn!(file = %path.display(), "written again: a sync of it may have failed");
+            Ok(Arc::downgrade(&self.keep(base, file)))
+        };
+        self.shared.handles.forget(|it| it.topic == self.place.topic && it.partition == self.place.partition);
+        for it in inner.sealed.iter_mut().filter(|it| it.next > proven) {
+            it.handle = again(it.base, it.end).map_err(|failed| (it.base, failed))?;
+        }
+        if let Some(it) = &mut inner.active {
+            it.handle = again(it.base, it.end).map_err(|failed| (it.base, failed))?;
         }
         Ok(())
     }
@@ -109,14 +158,20 @@ impl Partition {
     /// What was found may stand in the page cache alone: made durable before anyone is told of it. What had been durable
     /// when a segment was begun still is.
     fn mark_all(&self, inner: &mut Inner, proven: Offset) -> io::Result<()> {
-        inner.active_dirty = !inner.segments.is_empty();
-        let followed = inner.segments.iter().zip(inner.segments.iter().skip(1));
-        let files =
-            followed.filter(|(_, next)| next.base > proven).map(|(it, _)| Arc::clone(&it.file).as_durable());
-        let files: Vec<_> = files.collect();
-        inner.dirty.extend(files);
+        let disk = &self.shared.sys.disk;
+        if inner.end <= proven {
+            return Ok(());
+        }
+        for it in inner.sealed.iter().filter(|it| it.next > proven) {
+            let file = disk.open(&self.place.dir.join(file_name(it.base)), Opening::Write)?;
+            inner.dirty.push(file.as_durable());
+        }
+        if inner.active.is_some() {
+            let file = Arc::clone(&self.active_handle(inner)?.file);
+            inner.active_dirty = Some(file.as_durable());
+        }
         for dir in self.place.dir.ancestors().take(3) {
-            inner.dirty.push(self.shared.sys.disk.dir(dir)?);
+            inner.dirty.push(disk.dir(dir)?);
         }
         Ok(())
     }
@@ -128,25 +183,39 @@ impl Partition {
         Ok(Found { base, file, len, page })
     }
 
-    /// Takes note of a segment up to where it is torn. Position 0: all of it, or what should stand before it.
+    /// Takes note of a segment up to where it is torn. The one before it is sealed. Position 0: all of it, or what should stand before it.
     fn recover_segment(&self, segment: &Found, now: Timestamp) -> io::Result<Option<Torn>> {
-        let torn = |what: String| Ok(Some(Torn { position: 0, what }));
+        let torn = |kind, what: String| Ok(Some(Torn { kind, position: 0, what }));
         let page = match &segment.page {
             Ok(page) => page,
-            Err(bad) => return torn(bad.to_string()),
+            Err(bad) => return torn(kind_of(bad), bad.to_string()),
         };
         {
             let mut inner = self.lock();
             if page.end != inner.end || segment.base < inner.end {
-                return torn(format!(
-                    "it was begun at {}, what stands before it ends at {}",
-                    page.end, inner.end
-                ));
+                let what =
+                    format!("it was begun at {}, what stands before it ends at {}", page.end, inner.end);
+                return torn(DamageKind::Missing, what);
             }
+            self.seal_found(&mut inner);
             inner.end = segment.base;
-            inner.segments.push(Segment::new(segment.base, Arc::clone(&segment.file)));
+            let handle = self.keep(segment.base, Arc::clone(&segment.file));
+            inner.active = Some(Active::new(segment.base, inner.digest, Arc::downgrade(&handle)));
         }
-        self.scan(&segment.file, segment.len, now)
+        self.scan(&segment.file, segment.len, PAGE_LEN as u64, now)
+    }
+
+    /// The active segment has a follower. Its sidecar stands already, or is made when it is looked for.
+    fn seal_found(&self, inner: &mut Inner) {
+        let next = inner.end;
+        if let Some(it) = inner.active.take() {
+            if let Some(handle) = it.handle.upgrade() {
+                let _ = handle.index.set(it.index);
+            }
+            inner.saving.segment(it.base, true);
+            let (base, end, max_time, digest) = (it.base, it.end, it.max_time, it.digest);
+            inner.sealed.push(Sealed { base, next, end, max_time, digest, handle: it.handle });
+        }
     }
 
     /// Ends the log where it is torn. What stands behind and is whole is set aside, durably, before anything is appended in
@@ -159,7 +228,7 @@ impl Partition {
             let aside = self.aside(&format!("{:020}-{}", segment.base.get(), torn.position));
             if let Err(failed) = copy(&**disk, &segment.file, torn.position, segment.len, &aside) {
                 let what = format!("{}; what stands behind could not be set aside: {failed}", torn.what);
-                return Ok(Some(self.damage_at(file_name(segment.base), torn.position, what)));
+                return Ok(Some(self.damage_at(torn.kind, file_name(segment.base), torn.position, what)));
             }
             warn!(file = %path.display(), from = torn.position, whole_batch_at = at, aside = %aside.display(),
                 "set aside what stood behind a torn batch");
@@ -192,12 +261,17 @@ impl Partition {
     }
 
     /// Takes note of every batch; ends at the first that is not what it should be.
-    fn scan(&self, file: &Arc<dyn File>, len: u64, now: Timestamp) -> io::Result<Option<Torn>> {
-        let mut position = PAGE_LEN as u64;
+    fn scan(
+        &self,
+        file: &Arc<dyn File>,
+        len: u64,
+        mut position: u64,
+        now: Timestamp,
+    ) -> io::Result<Option<Torn>> {
         let mut chunk = Bytes::new();
         let mut inner = self.lock();
         while position < len {
-            let torn = |what: String| Ok(Some(Torn { position, what }));
+            let torn = |what: String| Ok(Some(Torn { kind: DamageKind::Corrupt, position, what }));
             let left = usize::try_from(len - position).unwrap_or(usize::MAX);
             if chunk.len() < HEADER_LEN {
                 chunk = file.read_at(CHUNK.min(left), position)?;
@@ -206,7 +280,7 @@ impl Partition {
                 Ok(header) => header,
                 Err(e) => return torn(e.to_string()),
             };
-            if header.size() > left {
+            if header.size() > left.min(REQUEST_BYTES_MAX) {
                 return torn(format!("a batch of {} bytes has {left}", header.size()));
             }
             if chunk.len() < header.size() {

@@ -1,19 +1,16 @@
-//! One segment file and what is known of it in memory: an entry per 64 KiB and the places of the newest batches.
+//! Segment files and what is known of them in memory: an entry per 64 KiB.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::Weak;
 
 use carrick_record::Header;
-use carrick_sys::File;
 use carrick_types::{Offset, Timestamp};
 
 use crate::digest::Digest;
+use crate::handles::Handle;
 use crate::page::PAGE_LEN;
 
 /// Bytes between two index entries.
 const ENTRY_EVERY: u64 = 64 * 1024;
-/// Newest batches whose places are remembered, so that a reader at the tail reads no more than it needs.
-const TAIL_MAX: usize = 64;
 
 /// A batch boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,66 +24,97 @@ pub(crate) struct Entry {
     pub digest: Digest,
 }
 
-pub(crate) struct Segment {
-    pub base: Offset,
-    pub file: Arc<dyn File>,
-    /// Where the next batch goes.
-    pub end: u64,
-    /// The largest time of its batches.
-    pub max_time: Timestamp,
-    index: Vec<Entry>,
-    tail: VecDeque<(Offset, u64)>,
+/// A segment's entries; the first is its first batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub entries: Vec<Entry>,
 }
 
-impl Segment {
-    pub(crate) fn new(base: Offset, file: Arc<dyn File>) -> Self {
-        let end = PAGE_LEN as u64;
-        Self { base, file, end, max_time: Timestamp::NONE, index: Vec::new(), tail: VecDeque::new() }
+impl Index {
+    /// Takes note of a batch at `position`, if it is time for an entry.
+    pub(crate) fn note(&mut self, header: &Header, position: u64, max_time: Timestamp, digest: Digest) {
+        if self.entries.last().is_none_or(|last| position - last.position >= ENTRY_EVERY) {
+            self.entries.push(Entry { offset: header.base_offset, position, max_time, digest });
+        }
+    }
+
+    /// The last known boundary at or before the batch that holds `offset`; the first if all are behind it.
+    pub(crate) fn at(&self, offset: Offset) -> Option<&Entry> {
+        let after = self.entries.partition_point(|entry| entry.offset <= offset);
+        self.entries.get(after.saturating_sub(1))
+    }
+
+    /// The last known boundary before which every batch is older than `time`.
+    pub(crate) fn at_time(&self, time: Timestamp) -> Option<&Entry> {
+        let after = self.entries.partition_point(|entry| entry.max_time < time);
+        self.entries.get(after.saturating_sub(1))
+    }
+
+    /// The boundary behind `position`.
+    pub(crate) fn after(&self, position: u64) -> Option<&Entry> {
+        let after = self.entries.partition_point(|entry| entry.position <= position);
+        self.entries.get(after)
+    }
+}
+
+/// A segment that no batch is added to any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub base: Offset,
+    /// The offset after its last batch.
+    pub next: Offset,
+    /// The file's length.
+    pub end: u64,
+    pub max_time: Timestamp,
+    /// The partition's sum before its first batch.
+    pub digest: Digest,
+    pub handle: Weak<Handle>,
+}
+
+/// The segment that batches are added to.
+#[derive(Clone, Debug)]
+pub(crate) struct Active {
+    pub base: Offset,
+    /// Where the next batch goes.
+    pub end: u64,
+    /// The largest time of its first batch.
+    pub first_time: Timestamp,
+    /// The largest time of its batches.
+    pub max_time: Timestamp,
+    /// The partition's sum before its first batch.
+    pub digest: Digest,
+    pub index: Index,
+    /// Entries that its sidecar has.
+    pub written: usize,
+    pub handle: Weak<Handle>,
+}
+
+impl Active {
+    pub(crate) fn new(base: Offset, digest: Digest, handle: Weak<Handle>) -> Self {
+        Self {
+            base,
+            end: PAGE_LEN as u64,
+            first_time: Timestamp::NONE,
+            max_time: Timestamp::NONE,
+            digest,
+            index: Index::default(),
+            written: 0,
+            handle,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.entries.is_empty()
     }
 
     /// Takes note of a batch written at the end; `digest` is the sum before it.
     pub(crate) fn note(&mut self, header: &Header, digest: Digest) {
-        if self.index.last().is_none_or(|last| self.end - last.position >= ENTRY_EVERY) {
-            let entry =
-                Entry { offset: header.base_offset, position: self.end, max_time: self.max_time, digest };
-            self.index.push(entry);
+        if self.is_empty() {
+            self.first_time = header.max_timestamp;
         }
-        if self.tail.len() == TAIL_MAX {
-            self.tail.pop_front();
-        }
-        self.tail.push_back((header.base_offset, self.end));
+        self.index.note(header, self.end, self.max_time, digest);
         self.max_time = self.max_time.max(header.max_timestamp);
         self.end += header.size() as u64;
-    }
-
-    /// The last known batch boundary at or before the batch that holds `offset`.
-    pub(crate) fn position_of(&self, offset: Offset) -> u64 {
-        if self.tail.front().is_some_and(|(first, _)| *first <= offset) {
-            let after = self.tail.partition_point(|(base, _)| *base <= offset);
-            if let Some((_, position)) = after.checked_sub(1).and_then(|at| self.tail.get(at)) {
-                return *position;
-            }
-        }
-        let after = self.index.partition_point(|entry| entry.offset <= offset);
-        after.checked_sub(1).and_then(|at| self.index.get(at)).map_or(PAGE_LEN as u64, |entry| entry.position)
-    }
-
-    /// Base offsets of the newest batches, oldest first.
-    pub(crate) fn newest(&self) -> impl DoubleEndedIterator<Item = Offset> {
-        self.tail.iter().map(|(base, _)| *base)
-    }
-
-    /// The last boundary before which every batch is older than `time`; None if all of the segment is.
-    pub(crate) fn position_of_time(&self, time: Timestamp) -> Option<u64> {
-        if self.max_time < time {
-            return None;
-        }
-        let after = self.index.partition_point(|entry| entry.max_time < time);
-        Some(self.index.get(after.saturating_sub(1)).map_or(PAGE_LEN as u64, |entry| entry.position))
     }
 }
 

@@ -3,51 +3,28 @@
 //! Whoever appends marks its partition dirty; the task syncs all that is dirty at once, and while it does, more gathers: a
 //! group commit of the node.
 
+mod retention;
+mod sync;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use carrick_sys::{Opening, Sys, Task, Waiters, Wake};
 use carrick_types::limits::UNSYNCED_BYTES_MAX;
-use carrick_types::{ClusterId, Offset, Partition as Index, TopicId};
-use futures::{FutureExt as _, select_biased};
+use carrick_types::{ClusterId, Partition as Index, TopicId};
 use parking_lot::Mutex;
 use tracing::error;
 
+use crate::checkpoint::Checkpoints;
+use crate::handles::Handles;
 use crate::partition::{Inner, Partition, Place, Role};
-
-/// When a record is acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// When it would survive a power cut.
-    #[default]
-    Fsync,
-    /// When it would survive a kill of the process; synced soon after.
-    Os,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct LogSettings {
-    pub durability: Durability,
-    /// A segment that would grow above it is followed by a new one.
-    pub segment_bytes: u64,
-}
-
-impl Default for LogSettings {
-    fn default() -> Self {
-        Self { durability: Durability::Fsync, segment_bytes: 1 << 30 }
-    }
-}
+use crate::settings::{Durability, LogSettings, TopicLog};
 
 /// Left in the data directory by a node whose sync failed.
 const SYNC_FAILED: &str = "SYNC-FAILED";
-
-/// At durability `os`, what is written is synced after this long, or this many bytes.
-const OS_SYNC_EVERY: Duration = Duration::from_secs(1);
-const OS_SYNC_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -64,10 +41,16 @@ pub(crate) struct Shared {
     pub sys: Sys,
     pub cluster: ClusterId,
     pub settings: LogSettings,
+    pub checkpoints: Arc<dyn Checkpoints>,
+    pub handles: Handles,
     root: PathBuf,
+    /// Partitions that hold what no checkpoint says.
+    unsaved: Mutex<Vec<Arc<Partition>>>,
     dirty: Mutex<Vec<Arc<Partition>>>,
     kick: Wake,
     unsynced: AtomicU64,
+    /// A checkpoint is waited for.
+    hurry: AtomicBool,
     room: Mutex<Waiters>,
     halted: OnceLock<String>,
     /// A sync of an earlier life failed, and nothing was flushed since: what the page cache shows may not be on the disk.
@@ -96,29 +79,46 @@ impl Partition {
     pub(crate) fn mark_dirty(&self, inner: &mut Inner, size: u64) {
         let was = self.shared.unsynced.fetch_add(size, Ordering::Relaxed);
         inner.unsynced += size;
-        if !inner.queued
+        if !(inner.queued && inner.saving.listed)
             && let Some(this) = inner.this.upgrade()
         {
-            inner.queued = true;
-            self.shared.dirty.lock().push(this);
+            if !inner.saving.listed {
+                inner.saving.listed = true;
+                self.shared.unsaved.lock().push(Arc::clone(&this));
+            }
+            if !inner.queued {
+                inner.queued = true;
+                self.shared.dirty.lock().push(this);
+            }
         }
-        let soon = self.shared.settings.durability == Durability::Os;
-        if !soon || was == 0 || was + size >= OS_SYNC_BYTES {
+        let soon = self.shared.settings.durability == Durability::Os && !inner.saving.wanted;
+        if inner.saving.wanted {
+            self.shared.hurry.store(true, Ordering::Relaxed);
+        }
+        if !soon || was == 0 || was + size >= sync::OS_SYNC_BYTES {
             self.shared.kick.wake();
         }
     }
 }
 
+type Open = BTreeMap<(TopicId, Index), Arc<Partition>>;
+
 /// The logs of one node.
 pub struct LogStore {
     shared: Arc<Shared>,
-    partitions: Mutex<BTreeMap<(TopicId, Index), Arc<Partition>>>,
-    _syncer: Task,
+    partitions: Arc<Mutex<Open>>,
+    _tasks: [Task; 2],
 }
 
 impl LogStore {
     /// Over `root`, which must be there. What was deleted and not yet removed is removed.
-    pub fn open(sys: Sys, root: &Path, cluster: ClusterId, settings: LogSettings) -> io::Result<Self> {
+    pub fn open(
+        sys: Sys,
+        root: &Path,
+        cluster: ClusterId,
+        settings: LogSettings,
+        checkpoints: Arc<dyn Checkpoints>,
+    ) -> io::Result<Self> {
         there(sys.disk.remove_dir_all(&root.join("trash")))?;
         let doubtful = there(sys.disk.open(&root.join(SYNC_FAILED), Opening::Read).map(drop))?;
         sys.disk.create_dir_all(&root.join("topics"))?;
@@ -127,16 +127,23 @@ impl LogStore {
             sys,
             cluster,
             settings,
+            checkpoints,
+            handles: Handles::new(settings.open_files_max),
             root: root.to_path_buf(),
+            unsaved: Mutex::default(),
             dirty: Mutex::default(),
             kick: Wake::new(),
             unsynced: AtomicU64::new(0),
+            hurry: AtomicBool::new(false),
             room: Mutex::default(),
             halted: OnceLock::new(),
             doubtful,
         });
-        let syncer = shared.sys.spawn.spawn("log sync", Box::pin(sync_loop(Arc::clone(&shared))));
-        Ok(Self { shared, partitions: Mutex::default(), _syncer: syncer })
+        let partitions = Arc::new(Mutex::default());
+        let syncer = shared.sys.spawn.spawn("log sync", Box::pin(sync::sync_loop(Arc::clone(&shared))));
+        let retention = retention::retention_loop(Arc::clone(&shared), Arc::clone(&partitions));
+        let retention = shared.sys.spawn.spawn("log retention", Box::pin(retention));
+        Ok(Self { shared, partitions, _tasks: [syncer, retention] })
     }
 
     /// Opens a topic's partitions, reading what they hold; files are made by the first append. `clean` says that nothing can
@@ -147,6 +154,7 @@ impl LogStore {
         partitions: u32,
         role: Role,
         clean: bool,
+        settings: TopicLog,
     ) -> Result<(), OpenError> {
         let now = self.shared.sys.clock.wall();
         for partition in (0..partitions).map(Index) {
@@ -155,7 +163,7 @@ impl LogStore {
             }
             let dir = self.shared.root.join("topics").join(topic.to_string()).join(partition.to_string());
             let place = Place { topic, partition, dir };
-            let opened = Partition::new(Arc::clone(&self.shared), place, Inner::new(role));
+            let opened = Partition::new(Arc::clone(&self.shared), place, Inner::new(role, settings));
             opened.lock().this = Arc::downgrade(&opened);
             opened.recover(clean, now).map_err(|source| OpenError::Disk { topic, partition, source })?;
             {
@@ -175,7 +183,7 @@ impl LogStore {
             }
             {
                 let mut inner = opened.lock();
-                if inner.active_dirty {
+                if inner.active_dirty.is_some() || !inner.dirty.is_empty() || inner.unsaved() {
                     opened.mark_dirty(&mut inner, 0);
                 }
             }
@@ -201,6 +209,7 @@ impl LogStore {
             partition.set_role(Role::Gone);
             self.partitions.lock().remove(&(topic, partition.index()));
         }
+        self.shared.handles.forget(|it| it.topic == topic);
         let disk = &self.shared.sys.disk;
         let dir = self.shared.root.join("topics").join(topic.to_string());
         let trash = self.shared.root.join("trash");
@@ -254,6 +263,18 @@ impl LogStore {
         Ok(())
     }
 
+    /// Makes all durable and saves it in checkpoints, so that the next start reads nothing again. The caller makes the home
+    /// of checkpoints durable.
+    pub async fn close(&self) -> Result<(), crate::WaitError> {
+        self.flush().await?;
+        self.shared.want_checkpoints();
+        let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
+        for partition in partitions {
+            partition.checkpointed().await;
+        }
+        Ok(())
+    }
+
     pub fn durability(&self) -> Durability {
         self.shared.settings.durability
     }
@@ -263,6 +284,7 @@ impl Drop for LogStore {
     /// A dirty partition and what it shares hold each other: a simulated site that crashes would never be freed.
     fn drop(&mut self) {
         self.shared.dirty.lock().clear();
+        self.shared.unsaved.lock().clear();
     }
 }
 
@@ -273,47 +295,4 @@ fn there(done: io::Result<()>) -> io::Result<bool> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(e),
     }
-}
-
-async fn sync_loop(shared: Arc<Shared>) {
-    loop {
-        shared.kick.woken().await;
-        if shared.settings.durability == Durability::Os
-            && shared.unsynced.load(Ordering::Relaxed) < OS_SYNC_BYTES
-        {
-            let mut soon = shared.sys.clock.sleep(OS_SYNC_EVERY).fuse();
-            select_biased! {
-                () = shared.kick.woken().fuse() => {}
-                () = soon => {}
-            }
-        }
-        sync_once(&shared).await;
-        if shared.unsynced.load(Ordering::Relaxed) > 0 {
-            shared.kick.wake();
-        }
-    }
-}
-
-async fn sync_once(shared: &Shared) {
-    let partitions = std::mem::take(&mut *shared.dirty.lock());
-    let mut what = Vec::new();
-    let mut synced: Vec<(Arc<Partition>, Offset)> = Vec::with_capacity(partitions.len());
-    let mut bytes = 0;
-    for partition in partitions {
-        let (end, unsynced) = partition.take_dirty(&mut what);
-        bytes += unsynced;
-        synced.push((partition, end));
-    }
-    if shared.halted.get().is_none() {
-        match shared.sys.disk.sync(what).await {
-            Ok(()) => synced.iter().for_each(|(partition, end)| partition.set_durable(*end)),
-            Err(failed) => shared.halt(&failed),
-        }
-    }
-    // Appends go on while a sync fails: theirs are counted down and their waiters told by the round after.
-    if shared.halted.get().is_some() {
-        synced.iter().for_each(|(partition, _)| partition.wake_all());
-    }
-    shared.unsynced.fetch_sub(bytes, Ordering::Relaxed);
-    shared.room.lock().wake_all();
 }

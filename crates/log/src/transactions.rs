@@ -24,6 +24,23 @@ pub(crate) struct Transactions {
 }
 
 impl Transactions {
+    /// As after a start: `aborted` in order of their markers.
+    pub(crate) fn restored(open: Vec<(ProducerId, Offset)>, aborted: Vec<Aborted>) -> Self {
+        Self { open: open.into_iter().collect(), aborted, ended: Vec::new() }
+    }
+
+    /// Aborted ones with their marker in `from..to`.
+    pub(crate) fn aborted_in(&self, from: Offset, to: Offset) -> Vec<Aborted> {
+        let first = self.aborted.partition_point(|it| it.last < from);
+        self.aborted.iter().skip(first).take_while(|it| it.last < to).copied().collect()
+    }
+
+    /// Nobody reads below `start` any more.
+    pub(crate) fn forget_below(&mut self, start: Offset) {
+        let gone = self.aborted.partition_point(|it| it.last < start);
+        self.aborted.drain(..gone);
+    }
+
     pub(crate) fn data(&mut self, producer_id: ProducerId, base: Offset) {
         self.open.entry(producer_id).or_insert(base);
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `FORMAT` | layout, the oldest layout whose programs can read it, cluster id; text |
 //! | `LOCK` | held while a node runs |
+//! | `STAMP` | how many of the catalog's commits were durable |
 //! | `catalog/` | the store's own files |
 //! | `topics/`, `trash/` | the logs |
 

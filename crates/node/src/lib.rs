@@ -8,12 +8,15 @@
 //! **Absent on purpose**: sockets, configuration files, signals, RocksDB.
 
 mod boot;
+mod checkpoints;
 mod data;
 mod ledger;
 mod node;
 mod sink;
 mod source;
+mod stamp;
 
 pub use boot::OnBoot;
 pub use data::{DataDir, DataError};
 pub use node::{Node, NodeSettings, OpenError};
+pub use stamp::StampError;

@@ -3,18 +3,20 @@
 use std::io;
 use std::sync::Arc;
 
-use carrick_broker::{Broker, BrokerSettings};
+use carrick_broker::{Broker, BrokerSettings, topic_log};
 use carrick_catalog::{Catalog, CatalogError, Store};
 use carrick_link::{Dialer, Engine, EngineError, Identity, Ports};
-use carrick_log::{LogSettings, LogStore, Role, WaitError};
+use carrick_log::{Checkpoints, LogSettings, LogStore, Role, WaitError};
 use carrick_sys::{Budget, Sys, Task};
 use tracing::{error, info, warn};
 
 use crate::boot::{OnBoot, Waiting};
+use crate::checkpoints::CatalogCheckpoints;
 use crate::data::{DataDir, DataError};
 use crate::ledger::CatalogLedger;
 use crate::sink::EmbeddedSink;
 use crate::source::EmbeddedSource;
+use crate::stamp::{Stamp, StampError};
 
 #[derive(Clone, Debug, Default)]
 pub struct NodeSettings {
@@ -31,6 +33,8 @@ pub enum OpenError {
     Data(#[from] DataError),
     #[error("the catalog could not be opened: {0}")]
     Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Stamp(#[from] StampError),
     #[error("the logs could not be opened: {0}")]
     Logs(#[from] io::Error),
     #[error(transparent)]
@@ -50,6 +54,7 @@ pub struct Node {
     pub budget: Budget,
     /// Whether the last end left its mark.
     pub clean: bool,
+    checkpoints: Arc<CatalogCheckpoints>,
     _wait: Task,
     data: DataDir,
 }
@@ -66,8 +71,12 @@ impl Node {
         let catalog = Arc::new(Catalog::open(store, &*sys.entropy)?);
         let cluster = catalog.node().cluster;
         data.bind(&*sys.disk, cluster)?;
+        let stamp = Stamp::open(&*sys.disk, data.path(), cluster, catalog.node().commits)?;
         let begun = catalog.begin()?;
-        let logs = Arc::new(LogStore::open(sys.clone(), data.path(), cluster, settings.log)?);
+        let (home, disk) = (Arc::clone(&catalog), Arc::clone(&sys.disk));
+        let checkpoints = Arc::new(CatalogCheckpoints { catalog: home, disk, stamp });
+        let home = Arc::clone(&checkpoints) as Arc<dyn Checkpoints>;
+        let logs = Arc::new(LogStore::open(sys.clone(), data.path(), cluster, settings.log, home)?);
         let topics = catalog.topics();
         let waiting = Arc::new(Waiting::default());
         for topic in &topics {
@@ -79,7 +88,7 @@ impl Node {
                     Role::Closed
                 }
             };
-            logs.open_topic(topic.id, topic.partitions, role, !begun.unclean)?;
+            logs.open_topic(topic.id, topic.partitions, role, !begun.unclean, topic_log(&topic.configs))?;
         }
         let known = topics.iter().map(|topic| topic.id.to_string());
         warn_strays(sys, &data, &known.collect::<Vec<_>>())?;
@@ -121,14 +130,26 @@ impl Node {
             settings.on_boot_without_peer,
         );
         let wait = sys.spawn.spawn("boot rule", Box::pin(wait));
-        Ok(Self { catalog, logs, broker, links, budget, clean: !begun.unclean, data, _wait: wait })
+        Ok(Self {
+            catalog,
+            logs,
+            broker,
+            links,
+            budget,
+            clean: !begun.unclean,
+            checkpoints,
+            data,
+            _wait: wait,
+        })
     }
 
     /// After the last request: makes all durable and leaves the mark that says so.
     pub async fn close(self) -> Result<(), OpenError> {
         self.links.stop();
-        self.logs.flush().await?;
+        self.logs.close().await?;
         self.catalog.end_clean()?;
+        let stamp = &self.checkpoints.stamp;
+        stamp.write(self.catalog.node().commits).and_then(|()| stamp.make_durable())?;
         info!("clean end");
         drop(self.data);
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrick_broker::{Broker, SyncRefusal, SyncedOffset};
+use carrick_broker::{Broker, SyncRefusal, SyncedOffset, topic_log};
 use carrick_catalog::{Catalog, CatalogError, MirrorOf, TopicRecord};
 use carrick_link::{MirrorTopic, Position, Sink, SinkError, SinkPartition, SourceError};
 use carrick_log::{AppendError, Bound, LogStore, MirrorError, Partition, Role};
@@ -52,7 +52,7 @@ impl Sink for EmbeddedSink {
                 links: Vec::new(),
                 superseded: None,
             };
-            let role = role_of(&record);
+            let (role, log) = (role_of(&record), topic_log(&record.configs));
             match self.catalog.create_topic(record.clone()) {
                 Ok(_) => {}
                 // Made before a crash, by the same decision.
@@ -68,7 +68,7 @@ impl Sink for EmbeddedSink {
             let unavailable = |message: String| SinkError::Unavailable { message };
             self.catalog.durable(&*self.sys.disk).await.map_err(|e| unavailable(e.to_string()))?;
             self.logs
-                .open_topic(record.id, record.partitions, role, true)
+                .open_topic(record.id, record.partitions, role, true, log)
                 .map_err(|e| unavailable(e.to_string()))
         })
     }

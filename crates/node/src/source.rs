@@ -149,6 +149,7 @@ pub(crate) fn source_error(failed: ReadError) -> SourceError {
         ReadError::OutOfRange { asked, start, end } => SourceError::OutOfRange { asked, start, end },
         ReadError::Damaged(damage) => SourceError::Damaged { what: damage.to_string() },
         ReadError::Disk(failed) => SourceError::Disk(failed),
+        ReadError::Gone => SourceError::Damaged { what: "the topic was deleted".into() },
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use carrick_broker::{Broker, BrokerSettings};
 use carrick_catalog::{Catalog, MemoryStore};
-use carrick_log::{LogSettings, LogStore};
+use carrick_log::{LogSettings, LogStore, MemoryCheckpoints};
 use carrick_serve::{BindError, Drain, Listener, bind};
 use carrick_sys::{Budget, RealClock, RealDisk, RealEntropy, RealSpawn, SyncMode, Sys};
 use carrick_tls::{Files, Purpose, Tls};
@@ -46,7 +46,13 @@ impl Site {
             spawn: Arc::new(RealSpawn::new(tokio::runtime::Handle::current())),
         };
         let catalog = Arc::new(Catalog::open(Arc::new(MemoryStore::new()), &*sys.entropy).unwrap());
-        let logs = LogStore::open(sys.clone(), dir.path(), catalog.node().cluster, LogSettings::default());
+        let logs = LogStore::open(
+            sys.clone(),
+            dir.path(),
+            catalog.node().cluster,
+            LogSettings::default(),
+            Arc::new(MemoryCheckpoints::default()),
+        );
         let budget = Budget::new(16 << 20);
         let settings = BrokerSettings::default();
         let broker = Broker::new(sys.clone(), catalog, Arc::new(logs.unwrap()), budget.clone(), settings);

@@ -46,7 +46,8 @@ fn story(seed: u64) -> History {
     words();
     let history = History::new();
     run(seed, async {
-        let log = LogSettings { durability: Durability::Fsync, segment_bytes: 64 << 10 };
+        let log =
+            LogSettings { durability: Durability::Fsync, segment_bytes: 64 << 10, ..LogSettings::default() };
         let net = Net::new(seed, seed % 30);
         let mut east = Site::new("east:9590", carrick_sim::derive(seed, 1), &net, log);
         let mut west = Site::new("west:9590", carrick_sim::derive(seed, 2), &net, log);

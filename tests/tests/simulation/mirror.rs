@@ -21,7 +21,7 @@ fn mutation(n: u8) -> Mutation {
 }
 
 fn settings(durability: Durability) -> LogSettings {
-    LogSettings { durability, segment_bytes: 64 << 10 }
+    LogSettings { durability, segment_bytes: 64 << 10, ..LogSettings::default() }
 }
 
 async fn linked(west: &Site) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carrick_broker::{Answer, Ask, Broker, BrokerSettings};
 use carrick_catalog::{Catalog, MemoryStore, Store};
-use carrick_log::{LogSettings, LogStore};
+use carrick_log::{LogSettings, LogStore, MemoryCheckpoints};
 use carrick_sim::{Cut, DATA, SimSite};
 use carrick_sys::{Budget, Clock as _};
 use carrick_wire::{
@@ -261,7 +261,14 @@ pub fn broker(site: &SimSite, store: Arc<dyn Store>, settings: &BrokerSettings) 
     let catalog = Arc::new(Catalog::open(store, &*sys.entropy).unwrap());
     catalog.begin().unwrap();
     let cluster = catalog.node().cluster;
-    let logs = LogStore::open(sys.clone(), Path::new(DATA), cluster, LogSettings::default()).unwrap();
+    let logs = LogStore::open(
+        sys.clone(),
+        Path::new(DATA),
+        cluster,
+        LogSettings::default(),
+        Arc::new(MemoryCheckpoints::default()),
+    )
+    .unwrap();
     let (logs, budget) = (Arc::new(logs), Budget::new(64 << 20));
     let broker = Broker::new(sys, Arc::clone(&catalog), logs, budget, settings.clone());
     (catalog, broker)

@@ -80,6 +80,11 @@ impl Durable for StoreLog {
 }
 
 impl Catalog {
+    /// The last commit that is durable.
+    pub fn durable_commits(&self) -> u64 {
+        self.synced.durable.load(Ordering::Acquire)
+    }
+
     /// The last commit so far.
     pub fn committed(&self) -> Commit {
         self.synced.written()

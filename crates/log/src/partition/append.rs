@@ -7,10 +7,10 @@ use carrick_record::{Batch, ControlKind, Stamped};
 use carrick_sys::Opening;
 use carrick_types::{Generation, LeaderEpoch, Offset, Timestamp};
 
-use super::{Damage, Inner, Partition, Role};
+use super::{Damage, DamageKind, Inner, Partition, Role};
 use crate::page::{Before, Page};
 use crate::producers::{ProducerRefusal, Verdict};
-use crate::segment::{Segment, file_name};
+use crate::segment::{Active, file_name};
 
 /// Where a client's batch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,8 @@ impl Partition {
     /// On an empty mirror: where its source begins.
     pub fn start_at(&self, start: Offset) {
         let mut inner = self.lock();
-        if inner.segments.is_empty() && matches!(inner.role, Role::Mirror { .. }) {
+        let empty = inner.sealed.is_empty() && inner.active.is_none();
+        if empty && inner.end == Offset::ZERO && matches!(inner.role, Role::Mirror { .. }) {
             (inner.start, inner.end, inner.durable) = (start, start, start);
             self.moved(&mut inner);
         }
@@ -188,40 +189,46 @@ impl Partition {
         now: Timestamp,
     ) -> Result<(), AppendError> {
         let size = stamped.size() as u64;
-        let limit = self.shared.settings.segment_bytes;
-        let roll = inner.segments.last().is_none_or(|it| !it.is_empty() && it.end + size > limit);
-        if roll {
+        let limit = inner.settings.segment_bytes.unwrap_or(self.shared.settings.segment_bytes);
+        let full = |it: &Active| {
+            let apart = stamped.header.max_timestamp.since(it.first_time);
+            !it.is_empty() && (it.end + size > limit || apart > inner.settings.segment_ms)
+        };
+        if inner.active.as_ref().is_none_or(full) {
             self.begin_segment(inner, stamped.header.base_offset)?;
         }
-        let Some(active) = inner.segments.last() else {
-            return Err(AppendError::Disk(io::ErrorKind::NotFound.into()));
-        };
-        if let Err(failed) = active.file.write_at(&[&stamped.head, &stamped.body], active.end) {
+        let handle = self.active_handle(inner)?;
+        let position = inner.active.as_ref().map_or(0, |it| it.end);
+        if let Err(failed) = handle.file.write_at(&[&stamped.head, &stamped.body], position) {
             // What was written of it must not be found by a recovery behind a later, shorter batch.
-            if let Err(e) = active.file.set_len(active.end) {
-                let (position, file) = (active.end, file_name(active.base));
+            if let Err(e) = handle.file.set_len(position) {
+                let what = format!("a failed write was not undone: {e}");
                 inner.damage =
-                    Some(self.damage_at(file, position, format!("a failed write was not undone: {e}")));
+                    Some(self.damage_at(DamageKind::Corrupt, file_name(handle.base), position, what));
             }
+            // Nor may a power cut bring it back once the next segment is begun: the undoing is made durable with what follows.
+            inner.active_dirty = Some(Arc::clone(&handle.file).as_durable());
             return Err(failed.into());
         }
         let after = inner.digest.plus(stamped);
         inner.note(&stamped.header, control, after, now);
-        inner.active_dirty = true;
+        if inner.active_dirty.is_none() {
+            inner.active_dirty = Some(Arc::clone(&handle.file).as_durable());
+        }
         self.moved(inner);
         self.mark_dirty(inner, size);
         Ok(())
     }
 
-    pub(crate) fn damage_at(&self, file: String, position: u64, what: String) -> Damage {
-        Damage { topic: self.place.topic, partition: self.place.partition, file, position, what }
+    pub(crate) fn damage_at(&self, kind: DamageKind, file: String, position: u64, what: String) -> Damage {
+        Damage { kind, topic: self.place.topic, partition: self.place.partition, file, position, what }
     }
 
     /// The file is named and stamped before anything is written to it, and durable with the first batch in it.
     fn begin_segment(&self, inner: &mut Inner, base: Offset) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
         let dir = &self.place.dir;
-        let first = inner.segments.is_empty();
+        let first = inner.sealed.is_empty() && inner.active.is_none();
         if first {
             disk.create_dir_all(dir)?;
         }
@@ -237,13 +244,10 @@ impl Partition {
             let _ = disk.remove_file(&path);
             return Err(failed);
         }
-        if std::mem::take(&mut inner.active_dirty)
-            && let Some(sealed) = inner.segments.last()
-        {
-            inner.dirty.push(Arc::clone(&sealed.file).as_durable());
-        }
+        self.seal(inner);
         inner.dirty.extend(dirs);
-        inner.segments.push(Segment::new(base, file));
+        let handle = self.keep(base, file);
+        inner.active = Some(Active::new(base, inner.digest, Arc::downgrade(&handle)));
         Ok(())
     }
 

@@ -1,15 +1,19 @@
-//! Reading whole batches, and looking up times.
+//! Reading whole batches. What is handed out is what was written: each batch's checksum, offset and epoch are looked at,
+//! and one that is not what it was is named, while its neighbours are served.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carrick_record::{Batch, Codec, HEADER_LEN, Header, TimeType, records};
-use carrick_sys::File;
-use carrick_types::{Offset, Timestamp};
+use carrick_record::{Batches, HEADER_LEN, Header, Stamped, checksum_holds};
+use carrick_types::limits::REQUEST_BYTES_MAX;
+use carrick_types::{LeaderEpoch, Offset};
 
-use super::{Damage, Inner, Partition};
-use crate::segment::file_name;
+use super::{Damage, DamageKind, Inner, Partition, Role};
+use crate::digest::Digest;
+use crate::epochs::Epochs;
+use crate::handles::Handle;
+use crate::segment::{Entry, Sealed, file_name};
 
 /// How far a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,55 +37,79 @@ pub enum ReadError {
     OutOfRange { asked: Offset, start: Offset, end: Offset },
     #[error(transparent)]
     Damaged(#[from] Damage),
+    #[error("the topic was deleted")]
+    Gone,
     #[error("the disk could not be read")]
     Disk(#[from] io::Error),
 }
 
-/// The first record at or after a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeAnswer {
-    pub offset: Offset,
-    pub timestamp: Timestamp,
-}
-
 /// Read ahead of the batch asked for, to find it from the last known boundary.
-const SCAN_BYTES: usize = 64 * 1024;
+pub(crate) const SCAN_BYTES: usize = 64 * 1024;
 
-/// Where to read, taken under the lock and used without it.
-struct Spot {
-    file: Arc<dyn File>,
+/// Readers of a partition whose places are remembered.
+pub(crate) const HINTS: usize = 4;
+
+/// Where a reader will go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hint {
+    offset: Offset,
     base: Offset,
     position: u64,
-    end: u64,
+}
+
+/// Where to read, taken under the lock and used without it.
+pub(crate) struct Spot {
+    pub handle: Arc<Handle>,
+    pub base: Offset,
+    /// A batch boundary, and the offset of the batch there.
+    pub position: u64,
+    pub offset: Offset,
+    pub end: u64,
+    pub epochs: Arc<Epochs>,
+}
+
+/// The segment that a reader needs next.
+pub(crate) enum Next {
+    Active(Spot),
+    Sealed(Sealed),
+    None,
 }
 
 impl Partition {
     /// Whole batches from the one that holds `from`, at most `max` bytes, but one batch always; empty at the bound.
     pub async fn read(&self, from: Offset, max: usize, bound: Bound) -> Result<Slice, ReadError> {
-        let mut segment = None;
+        let mut after = None;
         loop {
-            let (spot, limit) = {
-                let inner = self.lock();
+            let (next, limit) = {
+                let mut inner = self.lock();
                 let limit = self.bound(&inner, from, bound)?;
                 if from >= limit {
                     return Ok(Slice { bytes: Bytes::new(), next: from });
                 }
-                (spot(&inner, from, segment), limit)
+                let next = self.next_segment(&mut inner, from, after);
+                (next.map_err(|failed| not_there(&inner, failed))?, limit)
             };
-            let Some(spot) = spot else {
-                return Ok(Slice { bytes: Bytes::new(), next: from });
+            let spot = match next {
+                Next::None => return Ok(Slice { bytes: Bytes::new(), next: from }),
+                Next::Active(spot) => spot,
+                Next::Sealed(sealed) => {
+                    let handle = self.loaded(&sealed).await?;
+                    self.spot_in(&sealed, handle, from)?
+                }
             };
             if let Some(slice) = self.read_segment(&spot, from, max, limit).await? {
                 return Ok(slice);
             }
             // A hole reaches to the segment's end: the next one goes on.
-            segment = Some(spot.base);
+            after = Some(spot.base);
         }
     }
 
     /// The end that readers see, if `from` may be asked for.
-    fn bound(&self, inner: &Inner, from: Offset, bound: Bound) -> Result<Offset, ReadError> {
-        if let Some(damage) = &inner.damage {
+    pub(crate) fn bound(&self, inner: &Inner, from: Offset, bound: Bound) -> Result<Offset, ReadError> {
+        if let Some(damage) = &inner.damage
+            && from >= inner.end
+        {
             return Err(damage.clone().into());
         }
         if from < inner.start || from > inner.end {
@@ -95,6 +123,42 @@ impl Partition {
         })
     }
 
+    /// The segment that holds `from` or what comes after it; behind the segment at `after`.
+    fn next_segment(&self, inner: &mut Inner, from: Offset, after: Option<Offset>) -> io::Result<Next> {
+        let at = match after {
+            Some(base) => inner.sealed.partition_point(|it| it.base <= base),
+            None => inner.sealed.partition_point(|it| it.next <= from),
+        };
+        if let Some(sealed) = inner.sealed.get(at) {
+            return Ok(Next::Sealed(sealed.clone()));
+        }
+        let Some(active) = inner.active.as_ref().filter(|it| after.is_none_or(|base| it.base > base)) else {
+            return Ok(Next::None);
+        };
+        let (base, end) = (active.base, active.end);
+        let known =
+            inner.newest_at(from).filter(|(_, of, _)| *of == base).map(|(offset, _, at)| (offset, at));
+        let entry = || active.index.at(from).map(|it| (it.offset, it.position));
+        let Some((offset, position)) = hinted(inner, from, base).or(known).or_else(entry) else {
+            return Ok(Next::None);
+        };
+        let epochs = Arc::clone(&inner.epochs);
+        Ok(Next::Active(Spot { handle: self.active_handle(inner)?, base, position, offset, end, epochs }))
+    }
+
+    /// Where to begin in a sealed segment.
+    pub(crate) fn spot_in(&self, sealed: &Sealed, handle: Arc<Handle>, from: Offset) -> Result<Spot, Damage> {
+        let inner = self.lock();
+        let entry = || handle.index.get().and_then(|index| index.at(from)).map(|it| (it.offset, it.position));
+        let found = hinted(&inner, from, sealed.base).or_else(entry);
+        let epochs = Arc::clone(&inner.epochs);
+        drop(inner);
+        let Some((offset, position)) = found else {
+            return Err(self.broken(sealed.base, crate::page::PAGE_LEN as u64, "its first batch is damaged"));
+        };
+        Ok(Spot { handle, base: sealed.base, position, offset, end: sealed.end, epochs })
+    }
+
     /// None if the segment holds nothing from `from` on.
     async fn read_segment(
         &self,
@@ -104,21 +168,30 @@ impl Partition {
         limit: Offset,
     ) -> Result<Option<Slice>, ReadError> {
         let mut position = spot.position;
+        let mut expected = spot.offset;
         let mut want = max.saturating_add(SCAN_BYTES);
         while position < spot.end {
             let len = usize::try_from(spot.end - position).unwrap_or(usize::MAX).min(want);
-            let bytes = self.shared.sys.disk.read(&spot.file, len, position).await?;
+            let bytes = self.shared.sys.disk.read(&spot.handle.file, len, position).await?;
             if bytes.len() < len {
                 let end = position + bytes.len() as u64;
-                return Err(self.broken(spot, end, "the file ends before its last batch").into());
+                return Err(self.broken(spot.base, end, "the file ends before its last batch").into());
             }
             let mut at = 0;
             let mut first: Option<usize> = None;
             let mut next = from;
-            while let Some(header) = self.header_at(spot, &bytes, position, at)? {
+            let mut bad = None;
+            while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_LEN) {
+                let header = match self.checked(spot, position + at as u64, expected, rest).await? {
+                    Ok(header) => header,
+                    Err(damage) => {
+                        bad = Some(damage);
+                        break;
+                    }
+                };
                 let after = at + header.size();
                 if header.last_offset() < from {
-                    at = after;
+                    (at, expected) = (after, header.next_offset());
                     continue;
                 }
                 if header.base_offset >= limit {
@@ -128,153 +201,132 @@ impl Partition {
                 if (after - begin > max && begin != at) || after > bytes.len() {
                     break;
                 }
-                (at, next) = (after, header.next_offset());
+                if let Err(e) = checksum_holds(&header, rest) {
+                    bad = Some(self.broken(spot.base, position + at as u64, &e.to_string()));
+                    break;
+                }
+                (at, next, expected) = (after, header.next_offset(), header.next_offset());
                 if at - begin >= max {
                     break;
                 }
             }
-            match first {
-                Some(begin) if at > begin => {
+            match (first, bad) {
+                (Some(begin), _) if at > begin => {
+                    self.remember(Hint { offset: next, base: spot.base, position: position + at as u64 });
                     return Ok(Some(Slice { bytes: bytes.slice(begin..at), next }));
                 }
+                (_, Some(damage)) => return Err(damage.into()),
                 // The wanted batch begins here and is longer than what was read.
-                Some(begin) => {
+                (Some(begin), None) => {
                     position += begin as u64;
                     let header = Header::parse(bytes.get(begin..).unwrap_or_default());
                     let size = header.map_or(HEADER_LEN, |it| it.size());
-                    if bytes.len() - begin >= size || position + size as u64 > spot.end {
-                        return Err(self.broken(spot, position, "a batch ends behind its segment").into());
+                    let short = bytes.len() - begin >= size || position + size as u64 > spot.end;
+                    if short || size > REQUEST_BYTES_MAX {
+                        return Err(self
+                            .broken(spot.base, position, "a batch ends behind its segment")
+                            .into());
                     }
                     want = size;
                 }
-                None if at == 0 && len < HEADER_LEN => {
-                    return Err(self.broken(spot, position, "the segment ends inside a header").into());
+                (None, None) if at == 0 && len < HEADER_LEN => {
+                    return Err(self.broken(spot.base, position, "the segment ends inside a header").into());
                 }
                 // The bound.
-                None if at == 0 => return Ok(Some(Slice { bytes: Bytes::new(), next: from })),
-                None => position += at as u64,
+                (None, None) if at == 0 => return Ok(Some(Slice { bytes: Bytes::new(), next: from })),
+                (None, None) => position += at as u64,
             }
         }
         Ok(None)
     }
 
-    /// The header at `at`, if all of it was read.
-    fn header_at(
+    /// The header at `position`, where a batch at `expected` should stand or, past a hole, one behind it.
+    pub(crate) async fn checked(
         &self,
         spot: &Spot,
-        bytes: &Bytes,
         position: u64,
-        at: usize,
-    ) -> Result<Option<Header>, Damage> {
-        match bytes.get(at..) {
-            Some(rest) if rest.len() >= HEADER_LEN => {
-                let bad = |e| self.broken(spot, position + at as u64, &format!("{e}"));
-                Header::parse(rest).map(Some).map_err(bad)
-            }
-            _ => Ok(None),
+        expected: Offset,
+        bytes: &[u8],
+    ) -> io::Result<Result<Header, Damage>> {
+        let broken = |what: &str| Ok(Err(self.broken(spot.base, position, what)));
+        let header = match Header::parse(bytes) {
+            Ok(header) => header,
+            Err(e) => return broken(&e.to_string()),
+        };
+        if position + header.size() as u64 > spot.end {
+            return broken("a batch ends behind its segment");
         }
+        let hole = header.base_offset > expected;
+        if header.base_offset < expected || (hole && !self.sums_up(spot.base, &spot.handle, position).await?)
+        {
+            return broken(&format!("offset {} stands where {expected} should", header.base_offset));
+        }
+        // Outside of the checksum, like the offset.
+        let epoch = spot.epochs.at(header.base_offset);
+        if spot.epochs.knows(header.base_offset) && LeaderEpoch::new(header.leader_epoch) != epoch {
+            return broken(&format!("epoch {} stands where {epoch:?} should", header.leader_epoch));
+        }
+        Ok(Ok(header))
     }
 
-    fn broken(&self, spot: &Spot, position: u64, what: &str) -> Damage {
-        self.damage_at(file_name(spot.base), position, what.into())
+    /// Whether the batches around `position` are those that were written, holes between them and all: by their sum.
+    async fn sums_up(&self, base: Offset, handle: &Handle, position: u64) -> io::Result<bool> {
+        let Some((from, to, digest)) = self.stretch(base, handle, position) else {
+            return Ok(false);
+        };
+        let len = usize::try_from(to - from.position).unwrap_or(usize::MAX);
+        if len > REQUEST_BYTES_MAX + SCAN_BYTES {
+            return Ok(false);
+        }
+        let bytes = self.shared.sys.disk.read(&handle.file, len, from.position).await?;
+        let mut sum = from.digest;
+        for batch in Batches::new(bytes) {
+            let Ok(batch) = batch else { return Ok(false) };
+            sum = sum.plus(&Stamped::verbatim(&batch));
+        }
+        Ok(sum == digest)
     }
 
-    /// The first record below `bound` at or after `time`. In a compressed batch, whose records are not looked at, it is the
-    /// batch's first one: never later than Kafka's answer.
-    pub async fn first_at(&self, time: Timestamp, bound: Bound) -> Result<Option<TimeAnswer>, ReadError> {
-        let mut after = None;
-        loop {
-            let (spot, limit, start) = {
-                let inner = self.lock();
-                let limit = self.bound(&inner, inner.start, bound)?;
-                let found = inner
-                    .segments
-                    .iter()
-                    .filter(|segment| after.is_none_or(|after| segment.base > after))
-                    .find_map(|segment| Some((segment, segment.position_of_time(time)?)));
-                let spot = found.map(|(segment, position)| Spot {
-                    file: Arc::clone(&segment.file),
-                    base: segment.base,
-                    position,
-                    end: segment.end,
-                });
-                (spot, limit, inner.start)
-            };
-            let Some(spot) = spot else {
-                return Ok(None);
-            };
-            if let Some(batch) = self.first_batch_at(&spot, time, start).await? {
-                if batch.header.base_offset >= limit {
-                    return Ok(None);
-                }
-                return Ok(Some(within(&batch, time, start)));
+    /// The boundaries around `position`: the entry before, the position behind, and the sum there.
+    fn stretch(&self, base: Offset, handle: &Handle, position: u64) -> Option<(Entry, u64, Digest)> {
+        let inner = self.lock();
+        let (index, end, digest) = match &inner.active {
+            Some(active) if active.base == base => (&active.index, active.end, inner.digest),
+            active => {
+                let at = inner.sealed.iter().position(|it| it.base == base)?;
+                let behind = inner.sealed.get(at + 1).map(|it| it.digest);
+                let behind = behind.or(active.as_ref().map(|it| it.digest)).unwrap_or(inner.digest);
+                (handle.index.get()?, inner.sealed.get(at)?.end, behind)
             }
-            after = Some(spot.base);
-        }
+        };
+        let behind = index.entries.partition_point(|entry| entry.position <= position);
+        let before = index.entries.get(behind.checked_sub(1)?)?;
+        let (to, digest) = index.after(position).map_or((end, digest), |it| (it.position, it.digest));
+        Some((*before, to, digest))
     }
 
-    async fn first_batch_at(
-        &self,
-        spot: &Spot,
-        time: Timestamp,
-        start: Offset,
-    ) -> Result<Option<Batch>, ReadError> {
-        let mut position = spot.position;
-        let mut want = SCAN_BYTES;
-        while position < spot.end {
-            let len = usize::try_from(spot.end - position).unwrap_or(usize::MAX).min(want);
-            let mut bytes = self.shared.sys.disk.read(&spot.file, len, position).await?;
-            let header = match Header::parse(&bytes) {
-                Ok(header) => header,
-                Err(e) => return Err(self.broken(spot, position, &e.to_string()).into()),
-            };
-            if header.max_timestamp < time || header.last_offset() < start {
-                position += header.size() as u64;
-                continue;
-            }
-            if header.size() > bytes.len() {
-                if header.size() as u64 > spot.end - position || len == header.size() {
-                    return Err(self.broken(spot, position, "a batch ends behind its segment").into());
-                }
-                want = header.size();
-                continue;
-            }
-            let bad = |e: carrick_record::BadBatch| self.broken(spot, position, &e.to_string());
-            return Ok(Some(Batch::split_from(&mut bytes).map_err(bad)?));
+    fn remember(&self, hint: Hint) {
+        let mut inner = self.lock();
+        let at = inner.next_hint;
+        if let Some(place) = inner.hints.get_mut(at) {
+            *place = Some(hint);
         }
-        Ok(None)
+        inner.next_hint = (at + 1) % HINTS;
+    }
+
+    pub(crate) fn broken(&self, base: Offset, position: u64, what: &str) -> Damage {
+        self.wound(self.damage_at(DamageKind::Corrupt, file_name(base), position, what.into()))
     }
 }
 
-fn spot(inner: &Inner, from: Offset, after: Option<Offset>) -> Option<Spot> {
-    let at = match after {
-        Some(base) => inner.segments.partition_point(|segment| segment.base <= base),
-        None => inner.segments.partition_point(|segment| segment.base <= from).saturating_sub(1),
-    };
-    let segment = inner.segments.get(at)?;
-    Some(Spot {
-        file: Arc::clone(&segment.file),
-        base: segment.base,
-        position: segment.position_of(from),
-        end: segment.end,
-    })
+/// A deleted topic's files are not there.
+pub(crate) fn not_there(inner: &Inner, failed: io::Error) -> ReadError {
+    let gone = failed.kind() == io::ErrorKind::NotFound && inner.role == Role::Gone;
+    if gone { ReadError::Gone } else { ReadError::Disk(failed) }
 }
 
-/// The record of a batch that answers a time lookup.
-fn within(batch: &Batch, time: Timestamp, start: Offset) -> TimeAnswer {
-    let header = &batch.header;
-    let first =
-        TimeAnswer { offset: header.base_offset.max(start), timestamp: header.base_timestamp.max(time) };
-    if header.time_type() == TimeType::LogAppend {
-        return TimeAnswer { timestamp: header.max_timestamp, ..first };
-    }
-    if header.codec() != Codec::None {
-        return first;
-    }
-    let records = records::walk(batch.body(), header.count).map_while(Result::ok);
-    let found = records.map(|record| TimeAnswer {
-        offset: Offset::clamped(header.base_offset.get().saturating_add(record.offset_delta)),
-        timestamp: Timestamp(header.base_timestamp.0.saturating_add(record.timestamp_delta)),
-    });
-    found.into_iter().find(|it| it.timestamp >= time && it.offset >= start).unwrap_or(first)
+/// Takes the place of a reader that stopped at `from`.
+fn hinted(inner: &Inner, from: Offset, base: Offset) -> Option<(Offset, u64)> {
+    let mut hints = inner.hints.iter().flatten();
+    hints.find(|hint| hint.offset == from && hint.base == base).map(|hint| (hint.offset, hint.position))
 }

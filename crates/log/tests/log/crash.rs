@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use carrick_log::{Durability, LogSettings, Role};
+use carrick_log::{Durability, LogSettings, MemoryCheckpoints, Role};
 use carrick_sim::{Cut, DATA, History, SimSite, run};
 use carrick_sys::Clock;
 
@@ -45,6 +45,7 @@ async fn lives<W: World>(seed: u64, history: &History) {
     let settings = LogSettings { durability, ..small(segment_bytes) };
     let world = W::new(seed, history);
     let mut site = SimSite::new(seed);
+    let mut saved: Arc<MemoryCheckpoints> = Arc::default();
     site.disk.stall_sync(Duration::from_millis(chance.below(8)));
     let (mut clean, mut killed_only) = (true, true);
     let count = chance.within(3..6);
@@ -53,13 +54,17 @@ async fn lives<W: World>(seed: u64, history: &History) {
         if chance.one_in(4) && life > 0 {
             site.disk.crash_at(site.disk.calls() + chance.within(1..40));
         }
-        let on = match boot(site, settings, world.role(life), clean) {
+        let on = match boot(site, settings, world.role(life), clean, Arc::clone(&saved)) {
             Ok(on) => on,
             Err(down) => {
                 let cut = draw_cut(&mut chance);
                 history.note(format!("life {life} ended while it began, by {cut:?}"));
                 (clean, killed_only) = (false, killed_only && cut == Cut::Kill);
                 site = down.reboot(cut).await;
+                if cut == Cut::Power {
+                    let kept = chance.below(saved.unsynced() as u64 + 1);
+                    saved = Arc::new(saved.after_power_cut(kept as usize));
+                }
                 continue;
             }
         };
@@ -71,14 +76,21 @@ async fn lives<W: World>(seed: u64, history: &History) {
         history
             .note(format!("life {life} ended by {cut:?}, clean {clean}, at call {}", on.site.disk.calls()));
         assert_eq!(on.site.spawn.panicked(), [""; 0]);
-        site = on.reboot(cut).await.site;
+        let next = on.reboot(cut).await;
+        (site, saved) = (next.site, next.checkpoints);
         life += 1;
     }
 }
 
 /// As a node opens its logs; none of it may go wrong but by a crash.
-fn boot(site: SimSite, settings: LogSettings, role: Role, clean: bool) -> Result<Life, SimSite> {
-    let on = match Life::try_on(site, settings) {
+fn boot(
+    site: SimSite,
+    settings: LogSettings,
+    role: Role,
+    clean: bool,
+    saved: Arc<MemoryCheckpoints>,
+) -> Result<Life, SimSite> {
+    let on = match Life::knowing(site, settings, saved) {
         Ok(on) => on,
         Err((site, e)) => {
             assert!(site.disk.crashed(), "{e}");
@@ -110,11 +122,11 @@ async fn live<W: World>(world: &W, on: &Life, life: u64, chance: &mut Chance) ->
         0 => {
             clock.sleep(Duration::from_millis(chance.below(60))).await;
             stop.store(true, Ordering::Relaxed);
-            // The sync task is the one that stays.
-            while on.site.spawn.living() > 1 {
+            // The store's own two stay.
+            while on.site.spawn.living() > 2 {
                 clock.sleep(Duration::from_millis(1)).await;
             }
-            let flushed = on.store.flush().await;
+            let flushed = on.store.close().await;
             assert!(flushed.is_ok() || on.store.halted().is_some());
             assert!(flushed.is_err() || on.store.halted().is_some() || on.store.unsynced() == 0);
             return (flushed.is_ok(), Cut::Power);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrick_log::{AppendError, Bound, Durability, LogSettings, Role, WaitError, Wake};
+use carrick_log::{AppendError, Bound, Durability, LogSettings, ReadError, Role, WaitError, Wake};
 use carrick_sim::{Cut, DATA, run};
 use carrick_sys::{Clock as _, Disk as _};
 use carrick_types::TopicId;
@@ -45,7 +45,7 @@ fn a_deleted_topics_files_are_gone_and_its_neighbours_are_not() {
         let other = TopicId::from_bytes([3; 16]);
         let life = Life::first(1, small(200));
         life.try_open(3, writable(0), true).unwrap();
-        life.store.open_topic(other, 1, writable(0), true).unwrap();
+        life.store.open_topic(other, 1, writable(0), true, carrick_log::TopicLog::FOR_EVER).unwrap();
         let neighbour = life.store.partition(other, carrick_types::Partition(0)).unwrap();
         for n in 0..30 {
             life.partition(n % 3).put(&batch(1).values(100).build());
@@ -61,7 +61,7 @@ fn a_deleted_topics_files_are_gone_and_its_neighbours_are_not() {
 }
 
 #[test]
-fn a_reader_of_a_deleted_topic_ends_what_it_began() {
+fn a_reader_of_a_deleted_topic_goes_on_or_is_told() {
     run(1, async {
         let (life, log) = Life::writing(1, small(200));
         for n in 0..20 {
@@ -70,7 +70,13 @@ fn a_reader_of_a_deleted_topic_ends_what_it_began() {
         life.store.flush().await.unwrap();
         let all = log.all(Bound::HighWatermark).await;
         life.store.remove_topic(TOPIC).unwrap();
-        assert_eq!(log.all(Bound::HighWatermark).await, all);
+        for (n, stood) in (0..).zip(&all) {
+            match log.try_read(n, 1, Bound::HighWatermark).await {
+                Ok((bytes, _)) => assert_eq!(bytes, stood.bytes),
+                Err(e) => assert!(matches!(e, ReadError::Gone), "{e}"),
+            }
+        }
+        assert_eq!(log.wounds(), []);
     });
 }
 
@@ -129,7 +135,7 @@ fn a_deletion_under_a_running_sync_harms_no_other_topic() {
             let other = TopicId::from_bytes([3; 16]);
             let life = Life::first(seed, settings);
             life.try_open(2, writable(0), true).unwrap();
-            life.store.open_topic(other, 1, writable(0), true).unwrap();
+            life.store.open_topic(other, 1, writable(0), true, carrick_log::TopicLog::FOR_EVER).unwrap();
             life.site.disk.stall_sync(Duration::from_millis(5));
             let log = life.store.partition(other, carrick_types::Partition(0)).unwrap();
             let mut ends = Vec::new();

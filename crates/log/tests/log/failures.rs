@@ -114,7 +114,7 @@ fn a_start_after_a_failed_sync_that_finds_no_space_waits_for_some() {
         let damage = log.damage().expect("damage");
         assert!(damage.what.contains("could not be written again"), "{damage}");
         life.site.disk.full_at(u64::MAX);
-        life.store.open_topic(other, 1, writable(0), true).unwrap();
+        life.store.open_topic(other, 1, writable(0), true, carrick_log::TopicLog::FOR_EVER).unwrap();
         life.store.partition(other, carrick_types::Partition(0)).unwrap().put(&batch(1).build());
         life.store.flush().await.unwrap();
 
@@ -240,7 +240,7 @@ fn a_full_disk_refuses_the_batch_and_keeps_all_that_stood() {
             let all = log.all(Bound::HighWatermark).await;
             let life = life.reboot(Cut::Power).await;
             let log = life.open(writable(1), false);
-            assert_eq!((log.damage(), log.all(Bound::LogEnd).await), (None, all), "seed {seed}");
+            assert!((log.damage(), log.all(Bound::LogEnd).await) == (None, all), "seed {seed}");
         });
     }
 }

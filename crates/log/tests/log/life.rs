@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_log::{
-    Appended, Bound, Durability, LogSettings, LogStore, OpenError, Partition, ReadError, Role,
+    Appended, Bound, Durability, LogSettings, LogStore, MemoryCheckpoints, OpenError, Partition, ReadError,
+    Role, TopicLog,
 };
 use carrick_record::{Batch, Batches};
 use carrick_sim::{Cut, DATA, SimDisk, SimSite, WALL_START};
@@ -16,7 +18,12 @@ use carrick_types::{ClusterId, Generation, LeaderEpoch, Offset, Partition as Ind
 pub const CLUSTER: ClusterId = ClusterId::from_bytes([1; 16]);
 pub const TOPIC: TopicId = TopicId::from_bytes([2; 16]);
 
-pub const FSYNC: LogSettings = LogSettings { durability: Durability::Fsync, segment_bytes: 1 << 30 };
+pub const FSYNC: LogSettings = LogSettings {
+    durability: Durability::Fsync,
+    segment_bytes: 1 << 30,
+    open_files_max: 4,
+    retention_check: Duration::from_secs(300),
+};
 pub const OS: LogSettings = LogSettings { durability: Durability::Os, ..FSYNC };
 
 /// So many bytes of batches a segment.
@@ -40,6 +47,7 @@ pub struct Life {
     pub site: SimSite,
     pub store: LogStore,
     pub settings: LogSettings,
+    pub checkpoints: Arc<MemoryCheckpoints>,
 }
 
 impl Life {
@@ -67,8 +75,18 @@ impl Life {
     }
 
     pub fn try_on(site: SimSite, settings: LogSettings) -> Result<Self, (SimSite, std::io::Error)> {
-        match LogStore::open(site.sys(), Path::new(DATA), CLUSTER, settings) {
-            Ok(store) => Ok(Self { site, store, settings }),
+        Self::knowing(site, settings, Arc::default())
+    }
+
+    /// A life that has what earlier ones saved.
+    pub fn knowing(
+        site: SimSite,
+        settings: LogSettings,
+        checkpoints: Arc<MemoryCheckpoints>,
+    ) -> Result<Self, (SimSite, std::io::Error)> {
+        let home = Arc::clone(&checkpoints);
+        match LogStore::open(site.sys(), Path::new(DATA), CLUSTER, settings, home) {
+            Ok(store) => Ok(Self { site, store, settings, checkpoints }),
             Err(e) => Err((site, e)),
         }
     }
@@ -80,7 +98,7 @@ impl Life {
     }
 
     pub fn try_open(&self, partitions: u32, role: Role, clean: bool) -> Result<(), OpenError> {
-        self.store.open_topic(TOPIC, partitions, role, clean)
+        self.store.open_topic(TOPIC, partitions, role, clean, TopicLog::FOR_EVER)
     }
 
     pub fn partition(&self, index: u32) -> Arc<Partition> {
@@ -93,9 +111,17 @@ impl Life {
 
     /// The next life, with no topic open.
     pub async fn reboot(self, cut: Cut) -> Self {
-        let Self { site, store, settings } = self;
+        let Self { site, store, settings, checkpoints } = self;
         drop(store);
-        Self::on(site.reboot(cut).await, settings)
+        let checkpoints = match cut {
+            Cut::Kill => checkpoints,
+            Cut::Power => {
+                let kept = site.seed % (checkpoints.unsynced() as u64 + 1);
+                Arc::new(checkpoints.after_power_cut(usize::try_from(kept).unwrap()))
+            }
+        };
+        let next = Self::knowing(site.reboot(cut).await, settings, checkpoints);
+        next.unwrap_or_else(|(_, e)| panic!("{e}"))
     }
 
     /// Made durable, ended, opened again as clean.

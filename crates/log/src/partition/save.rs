@@ -1,0 +1,265 @@
+//! Checkpoints: taken where a sync begins, saved where it has succeeded.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use carrick_sys::{Durable, Opening, Wake};
+use carrick_types::Offset;
+
+use super::{Inner, Partition, Role};
+use crate::checkpoint::{ActiveState, Change, Checkpoint, SealedState, crc, piece_of};
+use crate::segment::{Active, Sealed};
+use crate::sidecar;
+
+/// Bytes appended after which the next sync takes a checkpoint.
+const EVERY_BYTES: u64 = 1 << 20;
+/// A large checkpoint is taken after so many times its own size.
+const EVERY_SIZES: u64 = 16;
+/// Newest batches whose places it keeps.
+const NEWEST_KEPT: usize = 8;
+
+/// How far a partition is saved.
+#[derive(Debug, Default)]
+pub(crate) struct Saving {
+    /// Appended since the last checkpoint was taken.
+    pub bytes: u64,
+    /// The last one's size.
+    size: u64,
+    /// The next sync takes one.
+    pub wanted: bool,
+    /// Sealed segments that came (true) or went since, each with its number.
+    pub segments: Vec<(u64, Offset, bool)>,
+    /// The next such number.
+    turn: u64,
+    /// The log start that is saved.
+    pub start: Offset,
+    /// One was taken and has not reached its home.
+    on_its_way: bool,
+    /// The home did not take the last one.
+    pub failed: bool,
+    /// In the store's list of those that have something to save.
+    pub listed: bool,
+}
+
+/// A checkpoint on its way.
+pub(crate) struct Snapshot {
+    pub changes: Vec<Change>,
+    start: Offset,
+    /// Those of the segments that it holds have smaller numbers.
+    turn: u64,
+}
+
+impl Saving {
+    pub(crate) fn segment(&mut self, base: Offset, there: bool) {
+        self.segments.retain(|(_, of, _)| *of != base);
+        self.segments.push((self.turn, base, there));
+        self.turn += 1;
+    }
+}
+
+impl Inner {
+    /// Whether a checkpoint would say something new.
+    pub(crate) fn unsaved(&self) -> bool {
+        self.saving.bytes > 0 || !self.saving.segments.is_empty() || self.saving.start != self.start
+    }
+}
+
+impl Partition {
+    /// What the next sync has to make durable, and what that will have made so: the end, bytes, a checkpoint.
+    pub(crate) fn take_dirty(&self, into: &mut Vec<Arc<dyn Durable>>) -> (Offset, u64, Option<Snapshot>) {
+        let mut inner = self.lock();
+        inner.queued = false;
+        let due = inner.saving.bytes >= EVERY_BYTES.max(inner.saving.size * EVERY_SIZES);
+        let able = inner.damage.is_none() && inner.role != Role::Gone && self.shared.halted().is_none();
+        let snapshot = if (due || inner.saving.wanted) && able && inner.unsaved() {
+            self.snapshot(&mut inner)
+        } else {
+            None
+        };
+        into.append(&mut inner.dirty);
+        into.extend(inner.active_dirty.take());
+        (inner.end, std::mem::take(&mut inner.unsynced), snapshot)
+    }
+
+    fn snapshot(&self, inner: &mut Inner) -> Option<Snapshot> {
+        inner.saving.wanted = false;
+        inner.saving.on_its_way = true;
+        let mut active = None;
+        if let Some(it) = &inner.active {
+            match self.write_entries(it) {
+                Ok((file, entries_crc)) => {
+                    let entries = it.index.entries.len();
+                    active = Some(self.active_state(inner, it, u32::try_from(entries).ok()?, entries_crc));
+                    inner.dirty.push(file.as_durable());
+                    if let Some(it) = &mut inner.active {
+                        it.written = entries;
+                    }
+                }
+                Err(failed) => {
+                    tracing::warn!(topic = %self.place.topic, partition = %self.place.partition, error = %failed,
+                        "the index could not be written: the next start reads more");
+                    inner.saving.on_its_way = false;
+                    inner.saving.failed = true;
+                    inner.waiters.wake_all();
+                    return None;
+                }
+            }
+        }
+        let from = active.as_ref().map_or(inner.end, |it: &ActiveState| it.base);
+        let checkpoint = Checkpoint {
+            start: inner.start,
+            end: inner.end,
+            digest: inner.digest,
+            active,
+            epochs: inner.epochs.as_ref().clone(),
+            open: inner.transactions.open(),
+            aborted: inner.transactions.aborted_in(from, Offset::MAX),
+            producers: inner.producers.clone(),
+        };
+        let value = checkpoint.encode(self.place.topic, self.place.partition);
+        inner.saving.bytes = 0;
+        inner.saving.size = value.len() as u64;
+        let mut changes = vec![self.change(0, Some(value))];
+        let segments = inner.saving.segments.iter();
+        changes.extend(segments.map(|(_, base, there)| {
+            let sealed = inner.sealed.iter().find(|it| *there && it.base == *base);
+            self.change(piece_of(*base), sealed.map(|it| sealed_state(inner, it).encode()))
+        }));
+        Some(Snapshot { changes, start: inner.start, turn: inner.saving.turn })
+    }
+
+    fn change(&self, piece: u64, value: Option<Bytes>) -> Change {
+        Change { topic: self.place.topic, partition: self.place.partition, piece, value }
+    }
+
+    fn active_state(&self, inner: &Inner, it: &Active, entries: u32, entries_crc: u32) -> ActiveState {
+        let here = inner.newest.iter().filter(|(_, base, _)| *base == it.base);
+        let newest: Vec<_> = here.map(|(offset, _, position)| (*offset, *position)).collect();
+        let skip = newest.len().saturating_sub(NEWEST_KEPT);
+        ActiveState {
+            base: it.base,
+            position: it.end,
+            first_time: it.first_time,
+            max_time: it.max_time,
+            digest: it.digest,
+            entries,
+            entries_crc,
+            newest: newest.get(skip..).unwrap_or_default().to_vec(),
+            newest_crc: inner.newest_crc,
+        }
+    }
+
+    /// Brings the sidecar up to the index's end. Returns it and the sum of its header and entries.
+    fn write_entries(&self, active: &Active) -> io::Result<(Arc<dyn carrick_sys::File>, u32)> {
+        let header = sidecar::header(&self.page(active.base));
+        let entries = sidecar::entries(&active.index.entries);
+        let sum = crc(&[header.as_slice(), &entries].concat());
+        let disk = &self.shared.sys.disk;
+        let path = self.sidecar_path(active.base);
+        let file = match disk.open(&path, Opening::Write) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => disk.open(&path, Opening::New)?,
+            opened => opened?,
+        };
+        let from = active.written * sidecar::ENTRY_LEN;
+        match active.written {
+            0 => file.write_at(&[&header, &entries], 0)?,
+            _ => file
+                .write_at(&[entries.get(from..).unwrap_or_default()], (sidecar::HEADER_LEN + from) as u64)?,
+        }
+        Ok((file, sum))
+    }
+
+    /// A checkpoint reached its home, or did not.
+    pub(crate) fn saved(&self, snapshot: &Snapshot, done: bool) {
+        let mut inner = self.lock();
+        if done {
+            inner.saving.start = snapshot.start;
+            inner.saving.segments.retain(|(turn, ..)| *turn >= snapshot.turn);
+        } else {
+            // The next one says it all again.
+            inner.saving.bytes += 1;
+        }
+        inner.saving.on_its_way = false;
+        inner.saving.failed = !done;
+        inner.waiters.wake_all();
+    }
+
+    /// Returns once all that is in memory now is saved, or cannot be.
+    pub(crate) async fn checkpointed(&self) {
+        let wake = Wake::new();
+        loop {
+            {
+                let mut inner = self.lock();
+                let done = !inner.unsaved() && !inner.saving.on_its_way;
+                let never = inner.damage.is_some() || inner.saving.failed || self.shared.halted().is_some();
+                if done || never {
+                    return;
+                }
+                inner.waiters.register(&wake);
+                if !inner.saving.on_its_way {
+                    inner.saving.wanted = true;
+                    self.mark_dirty(&mut inner, 0);
+                }
+            }
+            wake.woken().await;
+        }
+    }
+
+    /// Ends the active segment: its sidecar whole, the files in the next sync.
+    pub(crate) fn seal(&self, inner: &mut Inner) {
+        let Some(active) = inner.active.take() else { return };
+        match self
+            .write_sidecar(active.base, &sidecar::whole(&self.page(active.base), &active.index, active.end))
+        {
+            Ok(file) => inner.dirty.push(file.as_durable()),
+            // It is made again when it is looked for.
+            Err(failed) => {
+                tracing::warn!(topic = %self.place.topic, partition = %self.place.partition, error = %failed,
+                    "the index of a segment could not be written");
+            }
+        }
+        let dirty = inner.active_dirty.take();
+        inner.dirty.extend(dirty);
+        if let Some(handle) = active.handle.upgrade() {
+            let _ = handle.index.set(active.index);
+        }
+        inner.saving.segment(active.base, true);
+        inner.sealed.push(Sealed {
+            base: active.base,
+            next: inner.end,
+            end: active.end,
+            max_time: active.max_time,
+            digest: active.digest,
+            handle: active.handle,
+        });
+    }
+
+    /// Writes a sidecar whole, in the place of what is there.
+    pub(crate) fn write_sidecar(&self, base: Offset, bytes: &[u8]) -> io::Result<Arc<dyn carrick_sys::File>> {
+        let disk = &self.shared.sys.disk;
+        let path = self.sidecar_path(base);
+        let file = match disk.open(&path, Opening::Write) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => disk.open(&path, Opening::New)?,
+            opened => opened?,
+        };
+        file.write_at(&[bytes], 0)?;
+        file.set_len(bytes.len() as u64)?;
+        Ok(file)
+    }
+
+    pub(crate) fn sidecar_path(&self, base: Offset) -> std::path::PathBuf {
+        self.place.dir.join(format!("{:020}.idx", base.get()))
+    }
+}
+
+fn sealed_state(inner: &Inner, it: &Sealed) -> SealedState {
+    SealedState {
+        base: it.base,
+        next: it.next,
+        end: it.end,
+        max_time: it.max_time,
+        digest: it.digest,
+        aborted: inner.transactions.aborted_in(it.base, it.next),
+    }
+}
