@@ -60,6 +60,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rustix", &["sys", "rpc", "serve", "daemon", "cli"]),
     ("rustls", &["tls", "rpc", "serve", "cli"]),
     ("ruzstd", &["record"]),
+    ("sd-notify", &["daemon"]),
     ("snap", &["record"]),
     ("socket2", &["rpc", "serve"]),
     ("toml", &["daemon", "cli"]),

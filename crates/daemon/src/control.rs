@@ -1,13 +1,16 @@
-//! The control thread: it answers probes and collectors, and never touches the disk, so that a disk that hangs does not
-//! make the node look dead.
+//! The control thread: it answers probes and collectors, tells the service manager that the node is alive, and never touches
+//! the disk, so that a disk that hangs does not make the node look dead.
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use carrick_serve::{Eyes, HttpListener};
 use tokio::sync::watch;
 use tracing::error;
+
+use crate::systemd;
 
 pub struct Control {
     stop: watch::Sender<bool>,
@@ -15,16 +18,28 @@ pub struct Control {
 }
 
 impl Control {
-    /// Answers from here on.
-    pub fn start(listener: HttpListener, eyes: Arc<dyn Eyes>) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(false);
+    /// Answers from here on, if there is a listener, and says so often that the node is alive, if somebody waits for that.
+    pub fn start(
+        listener: Option<HttpListener>,
+        eyes: Arc<dyn Eyes>,
+        alive_every: Option<Duration>,
+    ) -> io::Result<Self> {
+        let (stop, mut stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let serve = move || {
-            if let Err(e) = runtime.block_on(listener.serve(eyes, stopped)) {
+        let run = async move {
+            if let Some(every) = alive_every {
+                tokio::spawn(systemd::keep_alive(Arc::clone(&eyes), every));
+            }
+            if let Some(listener) = listener
+                && let Err(e) = listener.serve(eyes, stopped.clone()).await
+            {
                 error!(error = %e, "health and metrics are not served");
             }
+            // Gone is as good as told.
+            let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let thread = std::thread::Builder::new().name("carrick-control".into()).spawn(serve)?;
+        let name = "carrick-control".into();
+        let thread = std::thread::Builder::new().name(name).spawn(move || runtime.block_on(run))?;
         Ok(Self { stop, thread })
     }
 

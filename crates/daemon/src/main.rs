@@ -16,6 +16,7 @@ mod links;
 mod metrics;
 mod run;
 mod status;
+mod systemd;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::control::Control;
 use crate::eyes::{Eyes, Port};
 use crate::links::Links;
+use crate::systemd;
 
 /// For requests under way, once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -36,7 +37,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     raise_file_limit();
     // Before the node opens, and off its threads: health is asked for when things go wrong.
     let eyes = Eyes::new(settings.data.clone(), settings.durability)?;
-    let control = settings.http.map(|bind| watched(bind, &eyes)).transpose()?;
+    let control = watched(settings.http, &eyes)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().thread_name("carrick-data").enable_all().build()?;
     let ran = runtime.block_on(node(settings, eyes));
@@ -48,12 +49,23 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     ran
 }
 
-fn watched(bind: SocketAddr, eyes: &Arc<Eyes>) -> anyhow::Result<Control> {
-    let taken = || format!("the HTTP port could not be bound to {bind}: is another process there?");
-    let listener = HttpListener::bind(bind).with_context(taken)?;
-    println!("http {}", listener.address());
+/// None where nobody looks.
+fn watched(http: Option<SocketAddr>, eyes: &Arc<Eyes>) -> anyhow::Result<Option<Control>> {
+    let alive_every = systemd::alive_every();
+    if http.is_none() && alive_every.is_none() {
+        return Ok(None);
+    }
+    let listener = http.map(|bind| {
+        let taken = || format!("the HTTP port could not be bound to {bind}: is another process there?");
+        HttpListener::bind(bind).with_context(taken)
+    });
+    let listener = listener.transpose()?;
+    if let Some(listener) = &listener {
+        println!("http {}", listener.address());
+    }
     let eyes = Arc::clone(eyes);
-    Control::start(listener, eyes).context("the control thread could not be started")
+    let control = Control::start(listener, eyes, alive_every);
+    Ok(Some(control.context("the control thread could not be started")?))
 }
 
 async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
@@ -113,9 +125,11 @@ async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
     eyes.open(&node, &drain, ports);
     tokio::spawn(Arc::clone(&eyes).follow_disk());
     println!("ready");
+    systemd::ready();
 
     stop.wait().await;
     eyes.stopping();
+    systemd::stopping();
     info!("stopping: {}s for what is under way", DRAIN_MAX.as_secs());
     node.broker.close();
     node.links.stop();
