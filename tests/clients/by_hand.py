@@ -100,6 +100,30 @@ def inside(address):
     assert it.fetch(TOPIC, 1, 0)[0] == 3
 
 
+def deleted(address):
+    """Where the log begins is told by every answer that has a place for it; a batch that lies across is given whole."""
+    it = fresh(address)
+    for n in range(3):
+        assert it.produce(TOPIC, 0, raw.batch([b"%d" % (4 * n + i) for i in range(4)]))[:2] == (0, 4 * n)
+    assert it.delete_records(TOPIC, 0, 13) == (-1, 1)
+    assert it.delete_records(TOPIC, 0, -2) == (-1, 1)
+    assert it.delete_records(TOPIC, 1, 0) == (-1, 3)
+    assert it.delete_records("no-such-topic", 0, 0) == (-1, 3)
+    assert it.fetch_told(TOPIC, 0, 0)[:3] == (0, 12, 0)
+    assert it.delete_records(TOPIC, 0, 6) == (6, 0)
+    assert it.delete_records(TOPIC, 0, 5) == (6, 0)
+    assert it.list_offset(TOPIC, 0, -2)[2] == 6 and it.end(TOPIC) == 12
+    error, high, start, records = it.fetch_told(TOPIC, 0, 6)
+    assert (error, high, start) == (0, 12, 6)
+    assert [(base, last) for base, last, _ in raw.batches(records)] == [(4, 7), (8, 11)]
+    for below in 0, 5:
+        assert it.fetch(TOPIC, 0, below)[0] == 1, below
+    assert it.delete_records(TOPIC, 0, -1) == (12, 0)
+    assert it.fetch_told(TOPIC, 0, 12) == (0, 12, 12, b"")
+    assert it.produce(TOPIC, 0, raw.batch([b"next"]))[:2] == (0, 12)
+    assert it.fetch_told(TOPIC, 0, 12)[:3] == (0, 13, 12)
+
+
 def acks_0(address):
     it = fresh(address)
     for n in range(10):
@@ -257,6 +281,18 @@ def offline(address, topic):
     it = raw.Connection(address)
     assert it.fetch(topic, 0, 0)[0] == 56
     is_refused(it.produce(topic, 0, raw.batch([b"x"])), 56)
+    assert it.fetch(topic, 1, 0)[:2] == (0, 18)
+    assert it.produce(topic, 1, raw.batch([b"x"]))[:2] == (0, 18)
+
+
+def wounded(address, topic):
+    """The first batch of partition 0 is damaged, and nothing else is."""
+    it = raw.Connection(address)
+    assert it.fetch(topic, 0, 0)[0] == 2
+    assert it.fetch(topic, 0, 1)[0] == 2
+    found = list(raw.batches(it.fetch(topic, 0, 3)[2]))
+    assert [(base, last) for base, last, _ in found] == [(3 * n, 3 * n + 2) for n in range(1, 6)], found
+    assert it.produce(topic, 0, raw.batch([b"x"]))[:2] == (0, 18)
     assert it.fetch(topic, 1, 0)[:2] == (0, 18)
     assert it.produce(topic, 1, raw.batch([b"x"]))[:2] == (0, 18)
 

@@ -195,6 +195,8 @@ pub(crate) fn refused(partition: &Partition, failed: &ReadError) -> ErrorCode {
     match failed {
         ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         ReadError::Gone => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        // The batch at that place alone: its neighbours are read.
+        ReadError::Damaged(_) if partition.damage().is_none() => ErrorCode::CORRUPT_MESSAGE,
         ReadError::Damaged(_) | ReadError::Disk(_) => {
             error!(topic = %partition.topic(), partition = %partition.index(), error = %failed, "a read failed");
             ErrorCode::KAFKA_STORAGE_ERROR

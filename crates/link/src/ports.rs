@@ -196,6 +196,9 @@ pub trait SinkPartition: Send + Sync + 'static {
 
     fn set_source_high(&self, high: Offset);
 
+    /// The source's log begins at `start`: what stands below goes here too, once readers here have been there.
+    fn follow_start(&self, start: Offset);
+
     fn watch(&self, wake: &Wake);
 }
 

@@ -132,6 +132,8 @@ pub(crate) struct Inner {
     pub durable: Offset,
     /// On a mirror: the source's high watermark, as last heard.
     pub source_high: Option<Offset>,
+    /// And where its log begins.
+    pub source_start: Offset,
     pub digest: Digest,
     pub producers: Producers,
     pub transactions: Transactions,
@@ -169,6 +171,7 @@ impl Inner {
             end: Offset::ZERO,
             durable: Offset::ZERO,
             source_high: None,
+            source_start: Offset::ZERO,
             digest: Digest::default(),
             producers: Producers::default(),
             transactions: Transactions::default(),
@@ -408,6 +411,7 @@ impl Partition {
         let mut inner = self.inner.lock();
         inner.durable = inner.durable.max(end.min(inner.end));
         self.moved(&mut inner);
+        self.begin_where_source_does(&mut inner);
     }
 
     pub(crate) fn wake_all(&self) {

@@ -236,6 +236,10 @@ impl SinkPartition for EmbeddedMirror {
         self.0.set_source_high(high);
     }
 
+    fn follow_start(&self, start: Offset) {
+        self.0.follow_start(start);
+    }
+
     fn watch(&self, wake: &Wake) {
         self.0.watch(wake);
     }

@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
                 self.seen.note(change.change)?;
                 for moved in change.moved {
                     if let Some(number) = self.current(moved.subscription, moved.attempt) {
-                        self.with(number, |sub, _| sub.hear(moved.high_watermark)).await?;
+                        self.with(number, |sub, _| sub.hear(moved.high_watermark, moved.log_start)).await?;
                     }
                 }
                 Ok(())

@@ -98,7 +98,7 @@ impl Subscription {
         let newest = self.sink.newest(MARKS).await?;
         let offsets = self.sink.offsets();
         let end = offsets.log_end.at();
-        let empty = end == offsets.log_start.at();
+        let empty = end == offsets.log_start.at() && self.sink.last_epoch().is_none();
         let marks = newest.iter().map(|batch| Mark {
             base_offset: batch.header.base_offset.get(),
             last_offset_delta: batch.header.last_offset_delta,
@@ -127,7 +127,8 @@ impl Subscription {
         let start = offset(answer.start_offset, "the start offset")?;
         let offsets = self.sink.offsets();
         let end = offsets.log_end.at();
-        if end == offsets.log_start.at() && start > end {
+        let empty = end == offsets.log_start.at() && self.sink.last_epoch().is_none();
+        if empty && start > end {
             self.sink.start_at(start);
         } else if start != end {
             let message = format!("the source would go on at {start}, the mirror ends at {end}");
@@ -135,14 +136,16 @@ impl Subscription {
         }
         self.phase = Phase::Running;
         self.goal = Some(offset(answer.high_watermark, "the high watermark")?);
-        self.hear(answer.high_watermark)
+        self.hear(answer.high_watermark, answer.log_start)
     }
 
-    /// The source's high watermark never goes back within an attempt.
-    pub(crate) fn hear(&mut self, high: i64) -> Result<(), Failure> {
+    /// Neither the source's high watermark nor its log start goes back within an attempt.
+    pub(crate) fn hear(&mut self, high: i64, start: i64) -> Result<(), Failure> {
         let high = offset(high, "the high watermark")?;
+        let start = offset(start, "the log start")?;
         self.source_high = self.source_high.max(Some(high));
         self.sink.set_source_high(high);
+        self.sink.follow_start(start);
         Ok(())
     }
 
@@ -150,12 +153,12 @@ impl Subscription {
         if self.phase != Phase::Running {
             return Err(protocol("it sends before it has answered").into());
         }
-        let (size, high) = (data.records.len() as u64, data.high_watermark);
+        let (size, high, start) = (data.records.len() as u64, data.high_watermark, data.log_start);
         if let Some(records) = self.assembly.take(data)? {
             self.append(records, now)?;
         }
         self.consumed += size;
-        self.hear(high)
+        self.hear(high, start)
     }
 
     fn append(&self, records: Bytes, now: Timestamp) -> Result<(), Failure> {

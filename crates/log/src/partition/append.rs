@@ -158,14 +158,15 @@ impl Partition {
         if matches!(inner.role, Role::Mirror { .. }) && inner.source_high.is_none_or(|was| was < high) {
             inner.source_high = Some(high);
             self.moved(&mut inner);
+            self.begin_where_source_does(&mut inner);
         }
     }
 
     /// On an empty mirror: where its source begins.
     pub fn start_at(&self, start: Offset) {
         let mut inner = self.lock();
-        let empty = inner.sealed.is_empty() && inner.active.is_none();
-        if empty && inner.end == Offset::ZERO && matches!(inner.role, Role::Mirror { .. }) {
+        let empty = inner.sealed.is_empty() && inner.active.is_none() && inner.epochs.last().is_none();
+        if empty && matches!(inner.role, Role::Mirror { .. }) {
             (inner.start, inner.end, inner.durable) = (start, start, start);
             self.moved(&mut inner);
         }

@@ -47,12 +47,20 @@ impl Partition {
         Ok(start)
     }
 
-    /// On a mirror: the source's log begins at `start`.
+    /// On a mirror: the source's log begins at `start`. What readers here cannot see yet goes when they can.
     pub fn follow_start(&self, start: Offset) {
         let mut inner = self.lock();
         if matches!(inner.role, Role::Mirror { .. }) && inner.damage.is_none() {
-            let to = start.min(self.offsets_of(&inner).high_watermark.at());
-            self.begin_at(&mut inner, to);
+            inner.source_start = inner.source_start.max(start);
+            self.begin_where_source_does(&mut inner);
+        }
+    }
+
+    /// After the high watermark of a mirror moved.
+    pub(crate) fn begin_where_source_does(&self, inner: &mut Inner) {
+        if inner.source_start > inner.start && matches!(inner.role, Role::Mirror { .. }) {
+            let to = inner.source_start.min(self.offsets_of(inner).high_watermark.at());
+            self.begin_at(inner, to);
         }
     }
 
