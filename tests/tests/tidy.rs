@@ -46,6 +46,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// What the bench beside the layers may import: it knows the product by its programs and by the protocol, which it speaks raw so
+/// that the client costs little; the transport alone is measured from inside.
+const BENCH: &[&str] = &["record", "rpc", "wire"];
+
 /// Crates of others that only some may import, and those.
 const KEPT: &[(&str, &[&str])] = &[
     ("anyhow", &["daemon", "cli"]),
@@ -101,7 +105,11 @@ fn crates() -> BTreeSet<String> {
 
 /// What a crate imports to run or to be built; ours by their folders, others by their names.
 fn dependencies(of: &str) -> BTreeSet<String> {
-    let manifest: toml::Table = read(&root().join("crates").join(of).join("Cargo.toml")).parse().unwrap();
+    dependencies_in(&Path::new("crates").join(of))
+}
+
+fn dependencies_in(package: &Path) -> BTreeSet<String> {
+    let manifest: toml::Table = read(&root().join(package).join("Cargo.toml")).parse().unwrap();
     let mut tables = vec![&manifest];
     if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {
         tables.extend(targets.values().filter_map(toml::Value::as_table));
@@ -176,6 +184,17 @@ fn crates_import_only_what_the_table_of_layers_allows() {
     refuse(
         &faults,
         "the table of edges in tests/tests/tidy.rs does not allow this: a new edge is a commit of its own, with its reason",
+    );
+}
+
+#[test]
+fn the_bench_imports_only_what_it_may() {
+    let ours = crates();
+    let edges = dependencies_in(Path::new("tests/bench")).into_iter().filter(|it| ours.contains(it));
+    let faults: Vec<_> = edges.filter(|edge| !BENCH.contains(&edge.as_str())).collect();
+    refuse(
+        &faults,
+        "see BENCH in tests/tests/tidy.rs: what shares the product's code could share its mistakes",
     );
 }
 

@@ -33,11 +33,12 @@ struct Opened {
 pub fn report(bench: &Bench) -> anyhow::Result<Report> {
     let mut report = Report::default();
     for topics in TOPICS {
-        let (mut first, mut all) = (Samples::default(), Samples::default());
+        let [mut first, mut ended, mut all] = [(); 3].map(|()| Samples::default());
         for _ in 0..bench.repeat {
             let Opened { first_write, command, all_writes } = failover(bench, topics)?;
             bench.say(&format!("{topics} mirrors: first write {first_write:.3} s, all {all_writes:.3} s"));
             first.add(first_write);
+            ended.add(command);
             all.add(all_writes);
             report.runs.push(json!({
                 "mirrors": topics,
@@ -52,6 +53,7 @@ pub fn report(bench: &Bench) -> anyhow::Result<Report> {
                 .marked(Mark::AtMost(SECONDS))
                 .no_go(Mark::AtMost(10.0)),
         );
+        report.metrics.push(metric("command to its end", &ended));
         report.metrics.push(metric("command to a write to each", &all));
     }
     Ok(report)

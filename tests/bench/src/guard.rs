@@ -1,5 +1,7 @@
-//! B23: the link's transport alone, memory to memory, against a raw copy of the same messages over the same TLS. What guards
-//! against it losing TCP_NODELAY, its windows or its frame sizes: each of them costs far more than noise does.
+//! B23: the link's transport alone, memory to memory, against a raw copy of the same messages over the same TLS; and the time
+//! of small messages. Without its windows and TCP_NODELAY together the copy stalls, without TCP_NODELAY alone the small ones do.
+
+mod answers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +9,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use carrick_rpc::tls::{Files, Purpose, Tls};
-use carrick_rpc::{Endpoint, LinkServer, dial};
+use carrick_rpc::{Connection, Endpoint, LinkServer, dial};
 use crc_fast::{CrcAlgorithm, Digest};
 use rustls::pki_types::ServerName;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -32,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The share of the raw copy's rate below which nothing is released.
 pub const NO_GO: f64 = 0.25;
+/// A kernel that delays an acknowledgement does so by 40 ms; the way there and back takes a tenth of one.
+pub const ANSWER_MS_NO_GO: f64 = 20.0;
 
 /// One transport of the messages.
 #[derive(Clone, Copy, Debug)]
@@ -95,34 +100,52 @@ impl Messages {
     }
 }
 
-/// Over the link's transport: one connection of a session.
-async fn by_link(messages: Messages, tls: Tls) -> anyhow::Result<Spent> {
-    let server = LinkServer::bind(([127, 0, 0, 1], 0).into(), tls.clone()).await?;
-    let port = server.address()?.port();
-    let (accepted, mut connections) = mpsc::channel(1);
-    let (_stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(server.serve(accepted, stopped));
-    let endpoint = Endpoint { host: "127.0.0.1".into(), port, server_name: None };
-    let dialled = dial(&endpoint, &tls).await?;
-    let mut peer = connections.recv().await.context("the link port ended")?;
+/// A connection of a session, both ends of it.
+pub(crate) struct Line {
+    near: Connection,
+    far: Connection,
+    serving: JoinHandle<()>,
+    _stop: watch::Sender<bool>,
+}
 
+impl Line {
+    async fn open(tls: &Tls) -> anyhow::Result<Self> {
+        let server = LinkServer::bind(([127, 0, 0, 1], 0).into(), tls.clone()).await?;
+        let port = server.address()?.port();
+        let (accepted, mut connections) = mpsc::channel(1);
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(server.serve(accepted, stopped));
+        let near = dial(&Endpoint { host: "127.0.0.1".into(), port, server_name: None }, tls).await?;
+        let far = connections.recv().await.context("the link port ended")?;
+        Ok(Self { near, far, serving, _stop: stop })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Over the link's transport.
+async fn by_link(messages: Messages, tls: Tls) -> anyhow::Result<Spent> {
+    let mut line = Line::open(&tls).await?;
+    let outgoing = line.near.outgoing.clone();
     let watch = Stopwatch::start(&[std::process::id()])?;
     let (count, sum) = (messages.count, messages.sum);
     let sending = tokio::spawn(async move {
         for message in messages.each() {
-            if dialled.outgoing.send(message).await.is_err() {
+            if outgoing.send(message).await.is_err() {
                 break;
             }
         }
-        dialled
     });
     let spent = received(count, sum, &watch, async |digest| {
-        digest.update(&peer.incoming.recv().await.context("the link's connection was lost")?);
+        digest.update(&line.far.incoming.recv().await.context("the link's connection was lost")?);
         Ok(())
     });
     let spent = spent.await?;
-    drop(sending.await?);
-    serving.abort();
+    sending.await?;
     Ok(spent)
 }
 
@@ -184,15 +207,28 @@ async fn received(
     spent
 }
 
+/// Milliseconds from a small message that follows another to its answer, `repeats` times.
+pub fn answers(files: &Files, repeats: usize) -> anyhow::Result<Samples> {
+    let tls = Tls::open(files.clone(), Purpose::Grpc)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let once = |_| runtime.block_on(async { answers::ask_twice(&mut Line::open(&tls).await?).await });
+    (0..repeats).map(once).collect()
+}
+
 pub fn report(bench: &Bench) -> anyhow::Result<Report> {
     let bytes = bench.bytes.unwrap_or(BYTES);
-    let pairs = compare(&bench.pki.node("guard")?, bytes, bench.repeat)?;
+    let files = bench.pki.node("guard")?;
+    let pairs = compare(&files, bytes, bench.repeat)?;
+    let answers = answers(&files, bench.repeat)?;
     let samples = |of: fn(&Pair) -> f64| pairs.iter().map(of).collect::<Samples>();
     let rates =
         |of: fn(&Pair) -> Spent| pairs.iter().map(|it| of(it).mb_per_second(bytes)).collect::<Samples>();
     let metrics = vec![
         Metric::ratio("transport, share of a raw copy's rate", &samples(Pair::share), Mark::AtLeast(NO_GO))
             .no_go(Mark::AtLeast(NO_GO)),
+        Metric::new("a small message after another, to its answer", "ms", &answers)
+            .marked(Mark::AtMost(ANSWER_MS_NO_GO))
+            .no_go(Mark::AtMost(ANSWER_MS_NO_GO)),
         Metric::new("transport", "MB/s", &rates(|it| it.link)).against(&rates(|it| it.raw)),
         Metric::new(
             "transport, share of a raw copy's bytes per CPU time",
@@ -218,14 +254,25 @@ mod tests {
 
     use super::*;
 
+    fn files(pki: &Pki) -> Files {
+        let Tls { cert, key, ca } = pki.node("guard");
+        Files { cert, key, ca: Some(ca) }
+    }
+
     /// The best of three: whoever else uses the machine at that moment slows either.
     #[test]
     fn the_transport_reaches_a_quarter_of_a_raw_copy_of_its_messages() {
         let pki = Pki::new();
-        let Tls { cert, key, ca } = pki.node("guard");
-        let pairs = compare(&Files { cert, key, ca: Some(ca) }, 256 << 20, 3).unwrap();
+        let pairs = compare(&files(&pki), 256 << 20, 3).unwrap();
         let shares: Vec<f64> = pairs.iter().map(Pair::share).collect();
         println!("shares of a raw copy's rate: {shares:.2?}");
         assert!(shares.iter().any(|it| *it >= NO_GO), "{shares:.2?}");
+    }
+
+    #[test]
+    fn a_small_message_does_not_wait_for_the_acknowledgement_of_the_one_before() {
+        let pki = Pki::new();
+        let answers = answers(&files(&pki), 3).unwrap();
+        assert!(answers.min() <= ANSWER_MS_NO_GO, "{answers:?}");
     }
 }

@@ -140,16 +140,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         repeat: arguments.repeat.into(),
         bytes: arguments.bytes,
     };
-    let mut rows = Rows::new();
+    let (mut rows, mut path) = (Rows::new(), kept.clone());
     for row in &arguments.rows {
         whole.say(&format!("{} begins", row.name()));
         let bench = whole.within(&dir.path().join(row.name()));
         let measured = row.measure(&bench).inspect_err(|_| dir.disable_cleanup(true));
         let next = || format!("{}; next: read the nodes' stderr in {}", row.name(), bench.dir.display());
-        rows.insert(row.name(), measured.with_context(next)?);
+        rows.push((row.name(), measured.with_context(next)?));
         bench.clear()?;
+        // After each, so that a row that fails takes no other with it.
+        path = table::keep(&rows, &kept, begun, &how(arguments))?;
     }
-    let path = table::keep(&rows, &kept, begun, &how(arguments))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&table::object(&rows))?);
     } else {

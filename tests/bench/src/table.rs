@@ -1,6 +1,5 @@
 //! What was measured: one object for programs, a table for people, a file with every run.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -104,8 +103,8 @@ impl Metric {
     }
 }
 
-/// All rows of one run of the bench.
-pub type Rows = BTreeMap<&'static str, Report>;
+/// All rows of one run of the bench, as they were asked for.
+pub type Rows = Vec<(&'static str, Report)>;
 
 /// What blocks a release: rows and their metrics.
 pub fn blocking(rows: &Rows) -> Vec<String> {
