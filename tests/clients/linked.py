@@ -231,6 +231,7 @@ def a_mirror(address, topic, link, source):
     for error, message in attempt(it, topic), flexible.delete_topic(it, topic):
         assert error == INVALID_REQUEST, (error, message)
         assert link in message and source in message, message
+    assert it.delete_records(topic, 0, -1) == (-1, INVALID_REQUEST)
     assert it.end(topic) == end and it.metadata(topic)[0] == 0
 
 

@@ -144,6 +144,14 @@ class Connection:
         (error,) = answer.array(lambda it: (it.text(), it.take("h"))[1])
         return error
 
+    def delete_records(self, topic, partition, offset):
+        """(low watermark, error)"""
+        asked = text(topic) + array([struct.pack(">iq", partition, offset)])
+        answer = self.ask(21, 1, array([asked]) + struct.pack(">i", 10_000))
+        answer.take("i")
+        ((answer,),) = answer.array(lambda it: (it.text(), it.array(lambda it: it.take("iqh")[1:]))[1])
+        return answer
+
     def send_produce(self, topic, partition, records, acks=-1):
         body = text(None) + struct.pack(">hi", acks, 10_000)
         one = struct.pack(">ii", partition, len(records)) + records
@@ -166,15 +174,20 @@ class Connection:
 
     def fetch(self, topic, partition, offset, max_bytes=1 << 20, wait_ms=0, min_bytes=1):
         """(error, high watermark, records)"""
+        error, high, _, records = self.fetch_told(topic, partition, offset, max_bytes, wait_ms, min_bytes)
+        return error, high, records
+
+    def fetch_told(self, topic, partition, offset, max_bytes=1 << 20, wait_ms=0, min_bytes=1):
+        """(error, high watermark, log start, records)"""
         asked = struct.pack(">iiqqi", partition, -1, offset, -1, max_bytes)
         body = struct.pack(">iiiibii", -1, wait_ms, min_bytes, max_bytes, 0, 0, -1)
         answer = self.ask(1, 11, body + array([text(topic) + array([asked])]) + array([]) + text(""))
 
         def found(it):
-            _, error, high, _, _ = it.take("ihqqq")
+            _, error, high, _, start = it.take("ihqqq")
             it.array(lambda it: it.take("qq"))
             it.take("i")
-            return error, high, it.bytes(it.take("i"))
+            return error, high, start, it.bytes(it.take("i"))
 
         _, error, _ = answer.take("ihi")
         assert error == 0, error

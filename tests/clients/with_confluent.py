@@ -4,6 +4,8 @@
     with_confluent.py read ADDRESS TOPIC..   "TOPIC PARTITION END SHA-256" of all that is there, times and headers too
     with_confluent.py create ADDRESS TOPIC.. topics of one partition
     with_confluent.py admin ADDRESS          topics, settings, offsets, and the errors of each
+    with_confluent.py delete_records ADDRESS earliest offsets move, and reads below them are refused
+    with_confluent.py deleted ADDRESS        and stay where they are
     with_confluent.py transactions ADDRESS   refused at once
 """
 import hashlib
@@ -185,6 +187,49 @@ def deletion(address, it):
         assert e.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART, e
     assert make(it, NewTopic("orders", 1, 1)) is None
     assert consumer_of(address).get_watermark_offsets(TopicPartition("orders", 0), SOON) == (0, 0)
+
+
+def deletes(it, offsets):
+    """Low watermark, or the error's code, of each partition of "shrinking"."""
+    asked = [TopicPartition("shrinking", partition, offset) for partition, offset in offsets.items()]
+    told = {}
+    for where, future in it.delete_records(asked).items():
+        try:
+            told[where.partition] = future.result(SOON).low_watermark
+        except KafkaException as e:
+            told[where.partition] = -e.args[0].code()
+    return told
+
+
+def delete_records(address):
+    it = admin_of(address)
+    assert make(it, NewTopic("shrinking", 3, 1)) is None
+    producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 5})
+    for at in range(60):
+        producer.produce("shrinking", b"%d" % (at // 3), partition=at % 3)
+        if at % 12 == 11:
+            assert producer.flush(SOON) == 0
+    assert deletes(it, {0: 7, 1: -1, 2: 21}) == {0: 7, 1: 20, 2: -KafkaError.OFFSET_OUT_OF_RANGE}
+    assert deletes(it, {0: 3}) == {0: 7}
+    assert deletes(it, {3: 0})[3] != 0  # librdkafka does not ask for a partition that it does not know
+    deleted(address)
+
+
+def deleted(address):
+    it, consumer = admin_of(address), consumer_of(address)
+    for partition, low in (0, 7), (1, 20), (2, 0):
+        where = TopicPartition("shrinking", partition)
+        assert consumer.get_watermark_offsets(where, SOON) == (low, 20)
+        (future,) = it.list_offsets({where: OffsetSpec.earliest()}).values()
+        assert future.result(SOON).offset == low
+        consumer.assign([TopicPartition("shrinking", partition, low)])
+        for at in range(low, 20):
+            message = consumer.poll(SOON)
+            assert (message.offset(), message.value()) == (at, b"%d" % at), (message.offset(), message.value())
+    consumer.assign([TopicPartition("shrinking", 0, 6)])
+    error = consumer.poll(SOON).error()
+    # auto.offset.reset is error: an offset below the start is told, not jumped over
+    assert error.code() == KafkaError._AUTO_OFFSET_RESET, error
 
 
 def transactions(address):

@@ -1,10 +1,14 @@
-"""kafka-python, from topics to offsets:  with_kafka_python.py ADDRESS"""
+"""kafka-python:
+
+    with_kafka_python.py ADDRESS                  from topics to offsets
+    with_kafka_python.py ADDRESS delete_records   earliest offsets move
+"""
 import sys
 import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import OffsetOutOfRangeError, TopicAlreadyExistsError
 
 import rows
 
@@ -73,4 +77,27 @@ def main(address):
     admin.close()
 
 
-main(sys.argv[1])
+def delete_records(address):
+    admin = KafkaAdminClient(bootstrap_servers=address)
+    admin.create_topics([NewTopic("shrinking", 2, 1)])
+    producer = KafkaProducer(bootstrap_servers=address, linger_ms=5)
+    futures = [producer.send("shrinking", b"%d" % (at // 2), partition=at % 2) for at in range(40)]
+    assert [future.get(10).offset for future in futures] == [at // 2 for at in range(40)]
+    producer.close()
+    first, second = (TopicPartition("shrinking", partition) for partition in range(2))
+    told = admin.delete_records({first: 7, second: -1}, timeout_ms=10_000)
+    assert {where: told[where]["low_watermark"] for where in told} == {first: 7, second: 20}, told
+    try:
+        admin.delete_records({first: 21}, timeout_ms=10_000)
+        raise AssertionError("records were deleted above the end")
+    except OffsetOutOfRangeError:
+        pass
+
+    consumer = KafkaConsumer(bootstrap_servers=address, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=20)
+    assert consumer.beginning_offsets([first, second]) == {first: 7, second: 20}
+    assert [(it.offset, it.value) for it in read(consumer, first, 13)] == [(at, b"%d" % at) for at in range(7, 20)]
+    consumer.close()
+    admin.close()
+
+
+{"delete_records": delete_records}.get("".join(sys.argv[2:]), main)(sys.argv[1])

@@ -145,6 +145,31 @@ fn an_admin_client_gets_kafkas_answers_and_errors() {
 }
 
 #[test]
+fn what_an_admin_client_deletes_stays_deleted_over_a_kill() {
+    let Some(python) = Python::with_clients() else { return };
+    let site = Site::new();
+    let script = |what: &str, at: &str| python.script("clients/with_confluent.py").args([what, at]).run(SOON);
+    let node = site.start();
+    script("delete_records", &node.kafka);
+    node.kill();
+    let node = site.start();
+    script("deleted", &node.kafka);
+    node.stop();
+    let node = site.start();
+    script("deleted", &node.kafka);
+    node.stop();
+}
+
+#[test]
+fn kafka_python_deletes_records() {
+    let Some(python) = Python::with_clients() else { return };
+    let site = Site::new();
+    let node = site.start();
+    python.script("clients/with_kafka_python.py").args([&node.kafka, "delete_records"]).run(SOON);
+    node.stop();
+}
+
+#[test]
 fn a_transactional_producer_is_refused_at_once() {
     let Some(python) = Python::with_clients() else { return };
     let site = Site::new();
@@ -189,6 +214,11 @@ fn what_a_batch_must_not_say_is_refused_with_kafkas_error() {
 #[test]
 fn a_fetch_at_an_offset_inside_a_batch_returns_all_of_it() {
     by_hand("inside");
+}
+
+#[test]
+fn where_a_log_begins_after_a_deletion_is_told_by_every_answer() {
+    by_hand("deleted");
 }
 
 #[test]

@@ -128,6 +128,7 @@ impl Broker {
         ApiKey::ApiVersions,
         ApiKey::CreateTopics,
         ApiKey::DeleteTopics,
+        ApiKey::DeleteRecords,
         ApiKey::InitProducerId,
         ApiKey::OffsetForLeaderEpoch,
         ApiKey::DescribeConfigs,
@@ -158,6 +159,9 @@ impl Broker {
             }
             Request::DeleteTopics(request) => {
                 Box::pin(async move { broker.delete_topics(request).await.into() })
+            }
+            Request::DeleteRecords(request) => {
+                Box::pin(async move { broker.delete_records(&ask, request).await.into() })
             }
             Request::InitProducerId(request) => {
                 Box::pin(async move { broker.init_producer_id(request).await.into() })

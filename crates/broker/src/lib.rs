@@ -22,6 +22,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod producers;
+mod records;
 mod settings;
 mod topic_config;
 mod topics;
