@@ -271,6 +271,12 @@ impl Catalog {
         Ok(self.store.sync()?)
     }
 
+    /// Whether the store takes a change: makes one that says nothing.
+    pub fn probe(&self) -> Result<(), CatalogError> {
+        let mut state = self.state.write();
+        self.commit(&mut state, Vec::new()).map(drop)
+    }
+
     fn commit(&self, state: &mut State, mut writes: Vec<Write>) -> Result<Commit, CatalogError> {
         let counted = NodeRecord { commits: state.node.commits + 1, ..state.node };
         writes.push(put(node::KEY.to_vec(), &counted)?);

@@ -27,6 +27,9 @@ use crate::systemd;
 /// For requests under way, once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// A failover's decision, its markers and the catalog's own files.
+const RESERVE_BYTES: u64 = 16 << 20;
+
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("CARRICK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -98,11 +101,13 @@ async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
         log: LogSettings {
             durability: settings.durability,
             segment_bytes: settings.segment_bytes,
+            retention_check: settings.retention_check,
             ..LogSettings::default()
         },
         broker: settings.broker,
         memory_bytes: settings.memory_bytes,
         on_boot_without_peer: settings.on_boot_without_peer,
+        reserve_bytes: RESERVE_BYTES,
     };
     let node = Node::open(&sys, dir, store, links.dialer(), node_settings).await?;
     let (stopping, stopped) = watch::channel(false);

@@ -168,6 +168,9 @@ pub trait Sink: Send + Sync + 'static {
     /// Deletes a group whose source deleted it; refused as [`Sink::write_group`] is.
     fn delete_group<'a>(&'a self, group: &'a str, quiet: Duration) -> BoxFuture<'a, Result<(), SinkError>>;
 
+    /// Gives up what was put by for a failover, if the disk has no room for one.
+    fn make_room(&self) -> BoxFuture<'_, ()>;
+
     /// Makes a mirror an ordinary topic that clients write with this epoch: its open transactions are aborted first. Durable
     /// when it returns, and nothing new if it was done before.
     fn open(&self, topic: TopicId, epoch: LeaderEpoch) -> BoxFuture<'_, Result<(), SinkError>>;

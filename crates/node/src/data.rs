@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `FORMAT` | layout, the oldest layout whose programs can read it, cluster id; text |
 //! | `LOCK` | held while a node runs |
+//! | `RESERVE` | space that a failover on a full disk needs |
 //! | `STAMP` | how many of the catalog's commits were durable |
 //! | `catalog/` | the store's own files |
 //! | `topics/`, `trash/` | the logs |
@@ -58,6 +59,8 @@ impl DataDir {
             io::ErrorKind::WouldBlock => DataError::InUse { path: path.into() },
             _ => DataError::Disk { path: lock_path.clone(), source },
         })?;
+        // Before anything is opened that has to write.
+        crate::reserve::give_up(disk, path);
         Ok(Self { path: path.into(), cluster: read()?, _lock: lock })
     }
 

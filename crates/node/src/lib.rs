@@ -12,6 +12,7 @@ mod checkpoints;
 mod data;
 mod ledger;
 mod node;
+mod reserve;
 mod sink;
 mod source;
 mod stamp;

@@ -14,6 +14,7 @@ use crate::boot::{OnBoot, Waiting};
 use crate::checkpoints::CatalogCheckpoints;
 use crate::data::{DataDir, DataError};
 use crate::ledger::CatalogLedger;
+use crate::reserve::Reserve;
 use crate::sink::EmbeddedSink;
 use crate::source::EmbeddedSource;
 use crate::stamp::{Stamp, StampError};
@@ -25,6 +26,8 @@ pub struct NodeSettings {
     /// Bytes that requests and answers under way may hold.
     pub memory_bytes: usize,
     pub on_boot_without_peer: OnBoot,
+    /// Put by for a failover on a full disk; 0: nothing.
+    pub reserve_bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +58,7 @@ pub struct Node {
     /// Whether the last end left its mark.
     pub clean: bool,
     checkpoints: Arc<CatalogCheckpoints>,
-    _wait: Task,
+    _tasks: [Task; 2],
     data: DataDir,
 }
 
@@ -104,6 +107,7 @@ impl Node {
             budget.clone(),
             settings.broker,
         );
+        let reserve = Reserve::new(Arc::clone(&sys.disk), data.path(), settings.reserve_bytes);
         let ports = Ports {
             source: Arc::new(EmbeddedSource {
                 sys: sys.clone(),
@@ -117,6 +121,7 @@ impl Node {
                 sys: sys.clone(),
                 catalog: Arc::clone(&catalog),
                 logs: Arc::clone(&logs),
+                reserve: reserve.clone(),
             }),
             ledger: Arc::new(CatalogLedger { sys: sys.clone(), catalog: Arc::clone(&catalog) }),
             dialer,
@@ -130,6 +135,7 @@ impl Node {
             settings.on_boot_without_peer,
         );
         let wait = sys.spawn.spawn("boot rule", Box::pin(wait));
+        let reserve = sys.spawn.spawn("reserve", Box::pin(reserve.keep(sys.clone())));
         Ok(Self {
             catalog,
             logs,
@@ -139,7 +145,7 @@ impl Node {
             clean: !begun.unclean,
             checkpoints,
             data,
-            _wait: wait,
+            _tasks: [wait, reserve],
         })
     }
 

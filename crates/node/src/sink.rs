@@ -14,6 +14,7 @@ use carrick_types::{
 };
 use futures::future::BoxFuture;
 
+use crate::reserve::Reserve;
 use crate::source::source_error;
 
 pub(crate) struct EmbeddedSink {
@@ -21,6 +22,7 @@ pub(crate) struct EmbeddedSink {
     pub sys: Sys,
     pub catalog: Arc<Catalog>,
     pub logs: Arc<LogStore>,
+    pub reserve: Reserve,
 }
 
 struct EmbeddedMirror(Arc<Partition>);
@@ -115,6 +117,10 @@ impl Sink for EmbeddedSink {
         Box::pin(async move {
             self.broker.delete_synced_group(group, quiet).await.map(|_| ()).map_err(group_refused)
         })
+    }
+
+    fn make_room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.reserve.make_room(&self.sys, &self.catalog))
     }
 
     fn open(&self, topic: TopicId, epoch: LeaderEpoch) -> BoxFuture<'_, Result<(), SinkError>> {

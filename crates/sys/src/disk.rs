@@ -62,6 +62,12 @@ pub trait Disk: Send + Sync + 'static {
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
+    /// Bytes that can still be written to the file system of `path`; `u64::MAX` where nobody can tell.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let _ = path;
+        Ok(u64::MAX)
+    }
+
     /// A directory whose names can be made durable.
     fn dir(&self, path: &Path) -> io::Result<Arc<dyn Durable>>;
 

@@ -309,11 +309,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The subscription, if the attempt is its newest.
+    /// The subscription, if the attempt is its newest and goes on: what was under way when it ended is not wanted.
     fn current(&self, number: u32, attempt: u64) -> Option<u32> {
         self.subscriptions
             .get(&number)
-            .filter(|sub| sub.attempt == attempt && sub.phase != Phase::Ended)
+            .filter(|sub| sub.attempt == attempt && matches!(sub.phase, Phase::Asked | Phase::Running))
             .map(|_| number)
     }
 

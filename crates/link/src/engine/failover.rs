@@ -63,6 +63,7 @@ impl Engine {
         let link = self.link(&asked.link).ok_or(EngineError::NoLink { name: asked.link.clone() })?;
         let repeated = link.view.lock().request(&mutation.request).map(<[TopicId]>::to_vec);
         if let Some(topics) = repeated {
+            self.ports.sink.make_room().await;
             self.finish_openings(&link).await;
             let mut losses = self.decided(&link, &topics);
             still_closed(&link, &topics, &mut losses);
@@ -85,8 +86,11 @@ impl Engine {
             return Ok(FailedOver { topics: losses, applied: false, took: Duration::ZERO });
         }
         if openings.is_empty() {
+            let all_open = || vec!["all of the link's were opened before".to_owned()];
+            let refusals = if refusals.is_empty() { all_open() } else { refusals };
             return Err(EngineError::NothingToOpen { refusals });
         }
+        self.ports.sink.make_room().await;
         info!(link = asked.link, topics = openings.len(), who = mutation.who, "failover decided");
         link.record(&mutation.who, What::FailedOver { request: mutation.request, mirrors: openings }).await?;
         self.finish_openings(&link).await;

@@ -73,6 +73,11 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimDir::new(&self.inner, &mut state, ino)))
     }
 
+    fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
+        let state = self.inner.enter()?;
+        Ok(state.free_bytes())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let mut state = self.inner.enter()?;
         let ino = match state.tree.find(path) {

@@ -169,6 +169,13 @@ impl State {
         Ok(have.saturating_add(free).saturating_sub(at).min(len))
     }
 
+    pub(super) fn free_bytes(&self) -> u64 {
+        match self.faults.bytes_max {
+            u64::MAX => u64::MAX,
+            max => max.saturating_sub(self.tree.allocated_bytes()),
+        }
+    }
+
     /// A name needs room as well.
     pub(super) fn check_room(&self) -> io::Result<()> {
         if self.faults.bytes_max != u64::MAX && self.tree.allocated_bytes() >= self.faults.bytes_max {

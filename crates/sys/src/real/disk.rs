@@ -161,6 +161,11 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealDir(StdFile::open(path)?)))
     }
 
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let it = rustix::fs::statvfs(path)?;
+        Ok(it.f_bavail.saturating_mul(it.f_frsize))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
