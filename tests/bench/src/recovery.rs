@@ -22,8 +22,9 @@ const BYTES: u64 = 5_000_000_000;
 const TOPIC: &str = "orders";
 /// A topic that the peer mirrors: after a start its writers wait for the peer's word.
 const LINKED: &str = "linked";
-/// The writer writes for so long before the kill: 8 batches each time.
-const WRITING: Duration = Duration::from_secs(2);
+/// The writer writes for so long before the kill, 8 batches each time. More than the three seconds after which a link takes a
+/// session for a good one: else its next try comes later with each kill.
+const WRITING: Duration = Duration::from_secs(4);
 const WRITE_EVERY: Duration = Duration::from_millis(20);
 const WRITE_BATCHES: usize = 8;
 const UNDER_WAY_MAX: i32 = 5;
