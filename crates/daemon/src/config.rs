@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use carrick_broker::BrokerSettings;
-use carrick_log::Durability;
+use carrick_log::{Durability, LogSettings};
 use carrick_node::OnBoot;
 use carrick_serve::Listener;
 use carrick_sys::SyncMode;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub durability: Durability,
     pub sync: SyncMode,
     pub segment_bytes: u64,
+    /// Between two looks for what topics do not keep.
+    pub retention_check: Duration,
     pub memory_bytes: usize,
     pub listeners: Vec<Listener>,
     pub broker: BrokerSettings,
@@ -69,6 +72,14 @@ impl fmt::Display for Faults {
 }
 
 const MEMORY_MIN: u64 = 16 * MIB as u64;
+/// Between two looks: each goes over every partition.
+const RETENTION_CHECK: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(86_400);
+
+/// How often retention may look.
+pub fn retention_check(every: Duration) -> Option<Duration> {
+    RETENTION_CHECK.contains(&every).then_some(every)
+}
 
 /// Reads a settings file.
 pub fn read(path: &Path) -> Result<Settings, Faults> {
@@ -99,6 +110,9 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
     });
     let segment_bytes = node.optional("segment", "a size from \"1MiB\" to \"2GiB\"", |v| {
         reader::bytes(v).filter(|n| (MIB as u64..=2 << 30).contains(n))
+    });
+    let retention_check = node.optional("retention_check", "a time from \"100ms\" to \"24h\"", |v| {
+        retention_check(reader::duration(v)?)
     });
     let memory = node.optional("memory", "a size of at least \"16MiB\"", |v| {
         reader::bytes(v).filter(|n| *n >= MEMORY_MIN).and_then(|n| usize::try_from(n).ok())
@@ -165,6 +179,7 @@ fn parse(text: &str) -> Result<Settings, Vec<String>> {
             durability: durability.unwrap_or_default(),
             sync: sync.unwrap_or_default(),
             segment_bytes: segment_bytes.unwrap_or(1 << 30),
+            retention_check: retention_check.unwrap_or(LogSettings::default().retention_check),
             memory_bytes: memory.unwrap_or(128 * MIB),
             listeners,
             broker,

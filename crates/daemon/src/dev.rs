@@ -2,15 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use carrick_broker::BrokerSettings;
-use carrick_log::Durability;
+use carrick_log::{Durability, LogSettings};
 use carrick_node::OnBoot;
 use carrick_serve::Listener;
 use carrick_sys::SyncMode;
 use carrick_types::limits::MIB;
 
-use crate::config::{Faults, LinkListener, Settings, TlsFiles};
+use crate::config::{self, Faults, LinkListener, Settings, TlsFiles};
+
+/// Kafka's name for `retention_check` under `[node]`.
+const RETENTION_CHECK_MS: &str = "log.retention.check.interval.ms";
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -38,7 +42,7 @@ pub struct Arguments {
     /// Acknowledge before records would survive a power cut: faster.
     #[arg(long)]
     durability_os: bool,
-    /// A broker setting under Kafka's name.
+    /// A broker setting under Kafka's name, or log.retention.check.interval.ms.
     #[arg(long = "kafka", value_name = "KEY=VALUE")]
     kafka: Vec<String>,
 }
@@ -55,6 +59,15 @@ pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
             None => lines.push(format!("--kafka {setting}: KEY=VALUE is wanted")),
         }
     }
+    let retention_check = table.remove(RETENTION_CHECK_MS).map(|value| {
+        let every = value.parse().ok().map(Duration::from_millis).and_then(config::retention_check);
+        if every.is_none() {
+            lines.push(format!(
+                "kafka.{RETENTION_CHECK_MS} = {value:?}: a number from 100 to 86400000 is wanted"
+            ));
+        }
+        every
+    });
     let broker = BrokerSettings::from_kafka(&table).unwrap_or_else(|bad| {
         lines.extend(bad.iter().map(ToString::to_string));
         BrokerSettings::default()
@@ -83,6 +96,7 @@ pub fn settings(arguments: &Arguments) -> Result<Settings, Faults> {
         durability: if arguments.durability_os { Durability::Os } else { Durability::Fsync },
         sync: SyncMode::Auto,
         segment_bytes: 1 << 30,
+        retention_check: retention_check.flatten().unwrap_or(LogSettings::default().retention_check),
         memory_bytes: 128 * MIB,
         listeners: vec![kafka],
         broker,

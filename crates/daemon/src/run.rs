@@ -101,8 +101,8 @@ async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
         log: LogSettings {
             durability: settings.durability,
             segment_bytes: settings.segment_bytes,
+            open_files_max: files_for_logs(),
             retention_check: settings.retention_check,
-            ..LogSettings::default()
         },
         broker: settings.broker,
         memory_bytes: settings.memory_bytes,
@@ -177,6 +177,13 @@ impl Stop {
             }
         }
     }
+}
+
+/// Half of what the process may open, and no more than is of use: the rest is for connections and the catalog.
+fn files_for_logs() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = limit.map_or(usize::MAX, |it| usize::try_from(it / 2).unwrap_or(usize::MAX));
+    half.clamp(16, 4_096)
 }
 
 /// Each segment, connection and catalog file is a handle.

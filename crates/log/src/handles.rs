@@ -8,7 +8,10 @@ use carrick_sys::File;
 use carrick_types::{Offset, Partition, TopicId};
 use parking_lot::Mutex;
 
-use crate::segment::Index;
+use crate::segment::{Entry, Index};
+
+/// Of all indexes in memory: those of 50 segments of a GiB.
+const INDEX_BYTES_MAX: usize = 32 << 20;
 
 /// An open segment file and, of a sealed one, its entries.
 pub(crate) struct Handle {
@@ -57,6 +60,18 @@ impl Handles {
                 Some(oldest) if oldest.used.swap(false, Ordering::Relaxed) => queue.push_back(oldest),
                 _ => {}
             }
+        }
+    }
+
+    /// After an index was read: those that were not used longest go until the others fit.
+    pub(crate) fn trim(&self) {
+        let mut queue = self.queue.lock();
+        let size =
+            |it: &Arc<Handle>| it.index.get().map_or(0, |index| index.entries.len() * size_of::<Entry>());
+        let mut bytes: usize = queue.iter().map(size).sum();
+        while bytes > INDEX_BYTES_MAX && queue.len() > 1 {
+            let Some(oldest) = queue.pop_front() else { return };
+            bytes -= size(&oldest);
         }
     }
 

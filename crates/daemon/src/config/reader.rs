@@ -1,6 +1,7 @@
 //! Reads a TOML table key by key and keeps every fault on the way.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use toml::{Table, Value};
 
@@ -121,4 +122,18 @@ pub(super) fn bytes(value: &Value) -> Option<u64> {
         _ => return None,
     };
     digits.trim_end().parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// `"250ms"`, `"30s"`, `"5m"`, `"1h"`; a plain number would be of nothing.
+pub(super) fn duration(value: &Value) -> Option<Duration> {
+    let text = value.as_str()?;
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match text.strip_prefix(digits)? {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    digits.trim_end().parse::<u64>().ok()?.checked_mul(unit_ms).map(Duration::from_millis)
 }

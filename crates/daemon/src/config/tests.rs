@@ -117,6 +117,32 @@ fn sizes_have_units() {
 }
 
 #[test]
+fn times_have_units() {
+    let time = |text: &str| reader::duration(&toml::Value::String(text.into())).map(|it| it.as_millis());
+    assert_eq!(
+        [time("250ms"), time("30 s"), time("5m"), time("2h")].map(Option::unwrap),
+        [250, 30_000, 300_000, 7_200_000]
+    );
+    for bad in ["", "5", "5min", "-1s", "ms", "1.5s", "99999999999999999999s", "9999999999999999999h"] {
+        assert_eq!(time(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn retention_looks_every_five_minutes_unless_it_is_said() {
+    let check = |line: &str| parse(&GOOD.replace("[node]", &format!("[node]\n{line}")));
+    assert_eq!(check("").unwrap().retention_check, Duration::from_secs(300));
+    assert_eq!(check("retention_check = \"200ms\"").unwrap().retention_check, Duration::from_millis(200));
+    for bad in ["\"99ms\"", "\"25h\"", "\"soon\"", "5"] {
+        let faults = check(&format!("retention_check = {bad}")).unwrap_err();
+        assert_eq!(
+            faults,
+            [format!("node.retention_check = {bad}: a time from \"100ms\" to \"24h\" is wanted")]
+        );
+    }
+}
+
+#[test]
 fn health_and_metrics_stay_on_loopback_unless_it_is_said() {
     let http = |table: &str| parse(&format!("{GOOD}[http]\n{table}")).map(|it| it.http);
     assert_eq!(parse(GOOD).unwrap().http, None);

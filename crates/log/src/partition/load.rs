@@ -61,6 +61,7 @@ impl Partition {
         if handle.index.get().is_none() {
             let index = self.load_index(sealed, &handle.file).await?;
             let _ = handle.index.set(index);
+            self.shared.handles.trim();
         }
         Ok(handle)
     }
