@@ -25,6 +25,8 @@ use crate::segment::{Active, Sealed, base_of, file_name};
 
 mod resume;
 
+use resume::Resumed;
+
 /// Read at once while scanning.
 const CHUNK: usize = 1 << 20;
 /// A torn tail is searched for whole batches this far; as many bytes are summed for it at most.
@@ -55,17 +57,14 @@ impl Partition {
             names => names?,
         };
         let bases: Vec<_> = names.iter().filter_map(|name| base_of(name)).collect();
-        let resumed = match self.resume(&bases)? {
+        let resumed = match self.resume(&names, &bases)? {
             Ok(resumed) => resumed,
             Err(damage) => {
                 self.go_offline(damage);
                 return Ok(());
             }
         };
-        let (known, mut proven, from) = match resumed {
-            None => (0, Offset::ZERO, None),
-            Some(resumed) => (resumed.known, resumed.proven, resumed.from),
-        };
+        let Resumed { known, from, mut proven, floor } = resumed;
         let found =
             bases.iter().skip(known).map(|base| self.look_at(*base)).collect::<io::Result<Vec<_>>>()?;
         let pages = found.iter().filter_map(|segment| segment.page.as_ref().ok());
@@ -76,7 +75,9 @@ impl Partition {
             && let Some(first) = pages.clone().next()
         {
             let mut inner = self.lock();
-            (inner.start, inner.end, inner.durable) = (first.start, first.start, first.start);
+            // What stood before the first segment is gone, if the log is known to begin behind it.
+            let begin = if first.end <= floor { first.end } else { first.start };
+            (inner.start, inner.end, inner.durable) = (begin, begin, begin);
         }
         for (at, segment) in found.iter().enumerate() {
             let torn = match from {
@@ -110,6 +111,7 @@ impl Partition {
             self.go_offline(damage);
             return Ok(());
         }
+        inner.start_at_least(floor);
         if clean {
             inner.durable = inner.end;
             return Ok(());

@@ -15,7 +15,7 @@
 //! | footer, 32 | u32 entries, u64 the segment's length, 12 zeros, magic `CEND`, CRC-32C of all before |
 
 use bytes::BufMut as _;
-use carrick_types::Timestamp;
+use carrick_types::{Offset, Timestamp};
 
 use crate::checkpoint::{BadPiece, Reader, crc};
 use crate::digest::Digest;
@@ -67,6 +67,12 @@ pub(crate) fn whole(page: &Page, index: &Index, segment_end: u64) -> Vec<u8> {
     to
 }
 
+/// The base offset in a sidecar's name.
+pub(crate) fn base_of(name: &str) -> Option<Offset> {
+    let digits = name.strip_suffix(".idx")?;
+    if digits.len() == 20 { digits.parse().ok().and_then(Offset::new) } else { None }
+}
+
 /// How long a sidecar file may be that is read at all.
 pub(crate) fn len_max(len: u64) -> Option<usize> {
     if len <= BYTES_MAX { usize::try_from(len).ok() } else { None }
@@ -110,7 +116,7 @@ fn parse(front: &[u8], page: &Page, count: u32) -> Option<Index> {
 
 #[cfg(test)]
 mod tests {
-    use carrick_types::{ClusterId, Offset, Partition, TopicId};
+    use carrick_types::{ClusterId, Partition, TopicId};
 
     use super::*;
 

@@ -88,10 +88,10 @@ impl Partition {
         let mut active = None;
         if let Some(it) = &inner.active {
             match self.write_entries(it) {
-                Ok((file, entries_crc)) => {
+                Ok((written, entries_crc)) => {
                     let entries = it.index.entries.len();
                     active = Some(self.active_state(inner, it, u32::try_from(entries).ok()?, entries_crc));
-                    inner.dirty.push(file.as_durable());
+                    inner.dirty.extend(written);
                     if let Some(it) = &mut inner.active {
                         it.written = entries;
                     }
@@ -150,15 +150,20 @@ impl Partition {
         }
     }
 
-    /// Brings the sidecar up to the index's end. Returns it and the sum of its header and entries.
-    fn write_entries(&self, active: &Active) -> io::Result<(Arc<dyn carrick_sys::File>, u32)> {
+    /// Brings the sidecar up to the index's end. Returns what has to be made durable of it, and the sum of its header and
+    /// entries.
+    fn write_entries(&self, active: &Active) -> io::Result<(Vec<Arc<dyn Durable>>, u32)> {
         let header = sidecar::header(&self.page(active.base));
         let entries = sidecar::entries(&active.index.entries);
         let sum = crc(&[header.as_slice(), &entries].concat());
         let disk = &self.shared.sys.disk;
         let path = self.sidecar_path(active.base);
+        let mut written = Vec::new();
         let file = match disk.open(&path, Opening::Write) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => disk.open(&path, Opening::New)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                written.push(disk.dir(&self.place.dir)?);
+                disk.open(&path, Opening::New)?
+            }
             opened => opened?,
         };
         let from = active.written * sidecar::ENTRY_LEN;
@@ -167,7 +172,8 @@ impl Partition {
             _ => file
                 .write_at(&[entries.get(from..).unwrap_or_default()], (sidecar::HEADER_LEN + from) as u64)?,
         }
-        Ok((file, sum))
+        written.push(file.as_durable());
+        Ok((written, sum))
     }
 
     /// A checkpoint reached its home, or did not.
@@ -188,18 +194,21 @@ impl Partition {
     /// Returns once all that is in memory now is saved, or cannot be.
     pub(crate) async fn checkpointed(&self) {
         let wake = Wake::new();
+        let mut asked = false;
         loop {
             {
                 let mut inner = self.lock();
                 let done = !inner.unsaved() && !inner.saving.on_its_way;
-                let never = inner.damage.is_some() || inner.saving.failed || self.shared.halted().is_some();
-                if done || never {
+                let failed = asked && inner.saving.failed && !inner.saving.on_its_way;
+                if done || failed || inner.damage.is_some() || self.shared.halted().is_some() {
                     return;
                 }
                 inner.waiters.register(&wake);
                 if !inner.saving.on_its_way {
+                    inner.saving.failed = false;
                     inner.saving.wanted = true;
                     self.mark_dirty(&mut inner, 0);
+                    asked = true;
                 }
             }
             wake.woken().await;

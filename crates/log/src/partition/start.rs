@@ -23,6 +23,16 @@ pub enum StartError {
     NotSaved,
 }
 
+impl Inner {
+    pub(crate) fn start_at_least(&mut self, start: Offset) {
+        if start > self.start {
+            self.start = start;
+            self.transactions.forget_below(start);
+            Arc::make_mut(&mut self.epochs).forget_below(start);
+        }
+    }
+}
+
 impl Partition {
     /// Takes away what stands below `to`; None: all that readers can see. Returns the log's start once it would survive a
     /// kill; the caller makes the home of checkpoints durable.
@@ -68,9 +78,7 @@ impl Partition {
         if to <= inner.start {
             return;
         }
-        inner.start = to;
-        inner.transactions.forget_below(to);
-        Arc::make_mut(&mut inner.epochs).forget_below(to);
+        inner.start_at_least(to);
         inner.saving.wanted = true;
         self.moved(inner);
         inner.waiters.wake_all();

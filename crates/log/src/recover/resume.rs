@@ -2,24 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use carrick_record::{HEADER_LEN, Header, checksum_holds};
+use carrick_record::HEADER_LEN;
 use carrick_sys::Opening;
-use carrick_types::Offset;
 use carrick_types::limits::REQUEST_BYTES_MAX;
+use carrick_types::{Offset, ProducerId};
 use tracing::{info, warn};
 
 use super::CHUNK;
-use crate::checkpoint::{ActiveState, BadPiece, Checkpoint, SealedState};
-use crate::page::PAGE_LEN;
-use crate::partition::{Damage, DamageKind, IndexMaker, Partition, Step, kind_of};
+use crate::checkpoint::{ActiveState, BadPiece, Checkpoint, SealedState, crc};
+use crate::page::{BadPage, PAGE_LEN};
+use crate::partition::{Damage, DamageKind, IndexMaker, Inner, Partition, Step, kind_of};
 use crate::segment::{Active, Index, Sealed, file_name};
 use crate::sidecar;
-use crate::transactions::Transactions;
+use crate::transactions::{Aborted, Transactions};
 
-/// What of the directory is known.
+/// Where a batch states its checksum, which covers what comes behind.
+const CRC_AT: usize = 17;
+
+/// What is known of the directory without reading its segments.
+#[derive(Debug, Default)]
 pub(super) struct Resumed {
     /// Segments that need not be read.
     pub known: usize,
@@ -27,113 +31,154 @@ pub(super) struct Resumed {
     pub from: Option<u64>,
     /// What was durable.
     pub proven: Offset,
+    /// The log does not begin below.
+    pub floor: Offset,
 }
 
 impl Partition {
-    /// None if there is no checkpoint that can be used: then all is read.
-    pub(super) fn resume(&self, bases: &[Offset]) -> io::Result<Result<Option<Resumed>, Damage>> {
+    /// Where there is no checkpoint that can be used, all is read. `names`: all files; `bases`: of the segments, rising.
+    pub(super) fn resume(&self, names: &[String], bases: &[Offset]) -> io::Result<Result<Resumed, Damage>> {
         let (topic, partition) = (self.place.topic, self.place.partition);
         let pieces = self.shared.checkpoints.load(topic, partition)?;
+        let damage = |kind, what: String| Ok(Err(self.damage_at(kind, "its checkpoint".into(), 0, what)));
         let mut sealed = BTreeMap::new();
-        let mut checkpoint = None;
+        let (mut checkpoint, mut bad) = (None, None);
         for (piece, value) in &pieces {
-            let bad = match piece {
+            let taken = match piece {
                 0 => Checkpoint::decode(value, topic, partition).map(|it| checkpoint = Some(it)),
                 _ => SealedState::decode(value).map(|it| drop(sealed.insert(it.base, it))),
             };
-            match bad {
+            match taken {
                 Ok(()) => {}
-                Err(newer @ BadPiece::Newer { .. }) => {
-                    return Ok(Err(self.damage_at(
-                        DamageKind::Foreign,
-                        "its checkpoint".into(),
-                        0,
-                        newer.to_string(),
-                    )));
-                }
-                Err(bad) => {
-                    warn!(%topic, %partition, error = %bad, "a checkpoint cannot be used: all of the partition is read");
-                    return Ok(Ok(None));
-                }
+                Err(newer @ BadPiece::Newer { .. }) => return damage(DamageKind::Foreign, newer.to_string()),
+                Err(found) => bad = Some(found),
             }
         }
-        let Some(it) = checkpoint else { return Ok(Ok(None)) };
-        self.take_up(it, sealed, bases)
+        match (checkpoint, bad) {
+            (Some(it), None) => self.take_up(it, sealed, names, bases),
+            // All went by its age, and where the log goes on stood in the checkpoint alone.
+            (None, bad) if bases.is_empty() && !pieces.is_empty() => {
+                damage(DamageKind::Corrupt, bad.map_or("a part of it is missing".into(), |it| it.to_string()))
+            }
+            (checkpoint, bad) => {
+                if let Some(error) = bad {
+                    warn!(%topic, %partition, %error, "a checkpoint cannot be used: all of the partition is read");
+                }
+                let known =
+                    |it: Checkpoint| Resumed { proven: it.end, floor: it.start, ..Resumed::default() };
+                Ok(Ok(checkpoint.map(known).unwrap_or_default()))
+            }
+        }
     }
 
     fn take_up(
         &self,
         it: Checkpoint,
         pieces: BTreeMap<Offset, SealedState>,
+        names: &[String],
         bases: &[Offset],
-    ) -> io::Result<Result<Option<Resumed>, Damage>> {
+    ) -> io::Result<Result<Resumed, Damage>> {
         let newest = it.active.as_ref().map_or(it.end, |active| active.base);
-        let missing = |base: Offset| {
-            let what = "it is not there".to_owned();
-            Ok(Err(self.damage_at(DamageKind::Missing, file_name(base), 0, what)))
-        };
-        // Below the start: removed by retention, but for a crash between.
-        for base in pieces.values().filter(|it_| it_.next > it.start).map(|it| it.base) {
-            if !bases.contains(&base) {
-                return missing(base);
-            }
-        }
-        let first =
-            pieces.values().find(|piece| bases.contains(&piece.base)).map_or(newest, |piece| piece.base);
+        let there = |base: &Offset| bases.contains(base);
+        let first = pieces.keys().copied().find(there).unwrap_or(newest);
         let (leftovers, rest): (Vec<Offset>, Vec<_>) = bases.iter().partition(|base| **base < first);
-        if !leftovers.is_empty() && first > it.start {
-            return Ok(Ok(None));
-        }
+        let known = leftovers.len() + rest.iter().filter(|base| **base < newest).count();
+        let all = Resumed { proven: it.end, floor: it.start, ..Resumed::default() };
         if rest.iter().any(|base| *base < newest && !pieces.contains_key(base)) {
             warn!(topic = %self.place.topic, partition = %self.place.partition, "a segment is not in the checkpoint: all of the partition is read");
-            return Ok(Ok(None));
+            return Ok(Ok(all));
         }
-        for base in &leftovers {
-            info!(topic = %self.place.topic, partition = %self.place.partition, segment = %base, "removed: it lies below the log's start");
-            self.shared.sys.disk.remove_file(&self.place.dir.join(file_name(*base)))?;
-            let _ = self.shared.sys.disk.remove_file(&self.sidecar_path(*base));
-        }
-        let known = leftovers.len() + rest.iter().filter(|base| **base < newest).count();
-        let active = match &it.active {
-            None => None,
-            Some(active) if !bases.contains(&active.base) => return missing(active.base),
-            Some(active) => match self.take_up_active(active)? {
-                Ok(found) => Some(found),
-                Err(damage) => return Ok(Err(damage)),
-            },
-        };
-        let from = active.as_ref().map(|it| it.end);
-        let mut inner = self.lock();
-        let mut aborted = Vec::new();
-        for piece in pieces.into_values() {
-            if bases.contains(&piece.base) {
-                let SealedState { base, next, end, max_time, digest, aborted: its } = piece;
-                aborted.extend(its);
-                inner.sealed.push(Sealed {
-                    base,
-                    next,
-                    end,
-                    max_time,
-                    digest,
-                    handle: std::sync::Weak::new(),
-                });
-            } else {
-                inner.saving.segment(piece.base, false);
+        // Below the start: removed by retention, but for a crash between.
+        let mut wanted = pieces.values().filter(|piece| piece.next > it.start).map(|piece| piece.base);
+        let active = match (wanted.find(|base| !there(base)), &it.active) {
+            (Some(base), _) => Err((base, self.missing(base))),
+            (None, None) => Ok(None),
+            (None, Some(active)) if !there(&active.base) => Err((active.base, self.missing(active.base))),
+            (None, Some(active)) => {
+                self.take_up_active(active)?.map(Some).map_err(|damage| (active.base, damage))
             }
+        };
+        let active = match active {
+            Ok(active) => active,
+            Err((base, damage)) => {
+                self.take_up_before(base, it, pieces, bases);
+                return Ok(Err(damage));
+            }
+        };
+        if !leftovers.is_empty() && self.begun_at(first)? > it.start {
+            return Ok(Ok(all));
         }
-        aborted.extend(it.aborted);
+        if let Err(damage) = self.remove_below(first, &leftovers, names)? {
+            self.take_up_before(first, it, pieces, bases);
+            return Ok(Err(damage));
+        }
+        let (from, proven) = (active.as_ref().map(|it| it.end), it.end);
+        let mut inner = self.lock();
         inner.newest =
             it.active.iter().flat_map(|it| it.newest.iter().map(|(at, p)| (*at, it.base, *p))).collect();
         inner.newest_crc = it.active.as_ref().map_or(0, |it| it.newest_crc);
         inner.active = active;
-        (inner.start, inner.end, inner.durable) = (it.start, it.end, it.end);
         inner.digest = it.digest;
         inner.epochs = Arc::new(it.epochs);
-        inner.transactions = Transactions::restored(it.open, aborted);
-        inner.transactions.forget_below(it.start);
         inner.producers = it.producers;
+        (inner.start, inner.end, inner.durable) = (it.start, it.end, it.end);
         inner.saving.start = it.start;
-        Ok(Ok(Some(Resumed { known, from, proven: it.end })))
+        take_up_sealed(&mut inner, pieces, bases, it.open, it.aborted);
+        Ok(Ok(Resumed { known, from, proven, floor: it.start }))
+    }
+
+    /// What stands before a damaged segment is read; nothing is written.
+    fn take_up_before(
+        &self,
+        base: Offset,
+        it: Checkpoint,
+        mut pieces: BTreeMap<Offset, SealedState>,
+        bases: &[Offset],
+    ) {
+        pieces.retain(|of, _| *of < base);
+        let mut inner = self.lock();
+        (inner.start, inner.end) = (it.start, it.start);
+        inner.epochs = Arc::new(it.epochs);
+        take_up_sealed(&mut inner, pieces, bases, it.open, Vec::new());
+        if let Some(last) = inner.sealed.last() {
+            inner.end = last.next.max(it.start);
+        }
+    }
+
+    fn missing(&self, base: Offset) -> Damage {
+        self.damage_at(DamageKind::Missing, file_name(base), 0, "it is not there".to_owned())
+    }
+
+    /// Where the log ended when the segment was begun: below its base where a mirror's source has a hole.
+    fn begun_at(&self, base: Offset) -> io::Result<Offset> {
+        let found = match self.look_at(base) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(base),
+            found => found?,
+        };
+        Ok(found.page.map_or(base, |page| page.end))
+    }
+
+    /// Removes what a retention that a crash cut short has left. Only what is the partition's own.
+    fn remove_below(
+        &self,
+        first: Offset,
+        leftovers: &[Offset],
+        names: &[String],
+    ) -> io::Result<Result<(), Damage>> {
+        for base in leftovers {
+            if let Err(foreign @ (BadPage::Foreign(_) | BadPage::Newer { .. })) = self.look_at(*base)?.page {
+                return Ok(Err(self.damage_at(kind_of(&foreign), file_name(*base), 0, foreign.to_string())));
+            }
+        }
+        let disk = &self.shared.sys.disk;
+        for base in leftovers {
+            info!(topic = %self.place.topic, partition = %self.place.partition, segment = %base, "removed: it lies below the log's start");
+            disk.remove_file(&self.place.dir.join(file_name(*base)))?;
+        }
+        for base in names.iter().filter_map(|name| sidecar::base_of(name)).filter(|base| *base < first) {
+            disk.remove_file(&self.sidecar_path(base))?;
+        }
+        Ok(Ok(()))
     }
 
     /// The segment that was written to: it has to have what was durable of it.
@@ -151,16 +196,13 @@ impl Partition {
         if let Some((offset, position)) = it.newest.last() {
             let len = usize::try_from(it.position.saturating_sub(*position)).unwrap_or(usize::MAX);
             let bytes = found.file.read_at(len.min(REQUEST_BYTES_MAX), *position)?;
-            let header = Header::parse(&bytes);
-            let same = |header: &Header| {
-                header.base_offset == *offset && header.crc == it.newest_crc && header.size() == len
-            };
-            match header {
-                Ok(header) if same(&header) && checksum_holds(&header, &bytes).is_ok() => {}
-                _ => {
-                    let what = format!("the batch at {offset} is not the one that was durable there");
-                    return bad(DamageKind::Stale, *position, what);
-                }
+            // Whatever became of a bit of it, it states its checksum or has it.
+            let stated = bytes.get(CRC_AT..CRC_AT + 4).is_some_and(|it_| it_ == it.newest_crc.to_be_bytes());
+            let has =
+                bytes.len() == len && bytes.get(CRC_AT + 4..).is_some_and(|of| crc(of) == it.newest_crc);
+            if !stated && !has {
+                let what = format!("the batch at {offset} is not the one that was durable there");
+                return bad(DamageKind::Stale, *position, what);
             }
         }
         let handle = self.keep(it.base, Arc::clone(&found.file));
@@ -217,4 +259,26 @@ impl Partition {
         }
         Ok(Ok(maker.index))
     }
+}
+
+/// The segments of `pieces` that are there, and the transactions that ended in them or, as `open` and `aborted` say, behind.
+fn take_up_sealed(
+    inner: &mut Inner,
+    pieces: BTreeMap<Offset, SealedState>,
+    bases: &[Offset],
+    open: Vec<(ProducerId, Offset)>,
+    behind: Vec<Aborted>,
+) {
+    let mut aborted = Vec::new();
+    for SealedState { base, next, end, max_time, digest, aborted: its } in pieces.into_values() {
+        if bases.contains(&base) {
+            aborted.extend(its);
+            inner.sealed.push(Sealed { base, next, end, max_time, digest, handle: Weak::new() });
+        } else {
+            inner.saving.segment(base, false);
+        }
+    }
+    aborted.extend(behind);
+    inner.transactions = Transactions::restored(open, aborted);
+    inner.transactions.forget_below(inner.start);
 }

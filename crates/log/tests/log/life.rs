@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_log::{
-    Appended, Bound, Durability, LogSettings, LogStore, MemoryCheckpoints, OpenError, Partition, ReadError,
-    Role, TopicLog,
+    Appended, Bound, Checkpoints, Durability, LogSettings, LogStore, MemoryCheckpoints, OpenError, Partition,
+    ReadError, Role, TopicLog,
 };
 use carrick_record::{Batch, Batches};
 use carrick_sim::{Cut, DATA, SimDisk, SimSite, WALL_START};
-use carrick_sys::{Clock as _, Disk as _, Opening};
+use carrick_sys::{Clock as _, Disk as _, Opening, Sys};
 use carrick_types::{ClusterId, Generation, LeaderEpoch, Offset, Partition as Index, Timestamp, TopicId};
 
 pub const CLUSTER: ClusterId = ClusterId::from_bytes([1; 16]);
@@ -84,11 +84,28 @@ impl Life {
         settings: LogSettings,
         checkpoints: Arc<MemoryCheckpoints>,
     ) -> Result<Self, (SimSite, std::io::Error)> {
-        let home = Arc::clone(&checkpoints);
-        match LogStore::open(site.sys(), Path::new(DATA), CLUSTER, settings, home) {
+        let (sys, home) = (site.sys(), Arc::clone(&checkpoints));
+        Self::given(site, sys, settings, home, checkpoints)
+    }
+
+    /// A life with a disk or a home of its own; `checkpoints` is what stands behind that home.
+    pub fn given(
+        site: SimSite,
+        sys: Sys,
+        settings: LogSettings,
+        home: Arc<dyn Checkpoints>,
+        checkpoints: Arc<MemoryCheckpoints>,
+    ) -> Result<Self, (SimSite, std::io::Error)> {
+        match LogStore::open(sys, Path::new(DATA), CLUSTER, settings, home) {
             Ok(store) => Ok(Self { site, store, settings, checkpoints }),
             Err(e) => Err((site, e)),
         }
+    }
+
+    /// A life over a copy of files, with what was saved when they were copied.
+    pub fn over(files: &Files, settings: LogSettings, saved: &MemoryCheckpoints) -> Self {
+        let life = Self::knowing(files.boot(1), settings, Arc::new(copy_of(saved)));
+        life.unwrap_or_else(|(_, e)| panic!("{e}"))
     }
 
     /// Opens the topic with one partition.
@@ -132,11 +149,26 @@ impl Life {
         (next, partition)
     }
 
+    /// Ended as a node ends, and what it leaves: every file, and what was saved.
+    pub async fn close(&self) -> (Files, MemoryCheckpoints) {
+        self.store.close().await.unwrap();
+        self.left()
+    }
+
+    /// What a kill now would leave.
+    pub fn left(&self) -> (Files, MemoryCheckpoints) {
+        (Files::of(&self.site.disk), copy_of(&self.checkpoints))
+    }
+
     /// Flushed, and a copy of every file.
     pub async fn files(&self) -> Files {
         self.store.flush().await.unwrap();
         Files::of(&self.site.disk)
     }
+}
+
+fn copy_of(saved: &MemoryCheckpoints) -> MemoryCheckpoints {
+    saved.after_power_cut(usize::MAX)
 }
 
 /// What stands on a disk: paths and bytes.
