@@ -6,10 +6,12 @@
     with_confluent.py admin ADDRESS          topics, settings, offsets, and the errors of each
     with_confluent.py delete_records ADDRESS earliest offsets move, and reads below them are refused
     with_confluent.py deleted ADDRESS        and stay where they are
+    with_confluent.py retention ADDRESS      what a topic does not keep goes by itself
     with_confluent.py transactions ADDRESS   refused at once
 """
 import hashlib
 import sys
+import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
@@ -230,6 +232,44 @@ def deleted(address):
     error = consumer.poll(SOON).error()
     # auto.offset.reset is error: an offset below the start is told, not jumped over
     assert error.code() == KafkaError._AUTO_OFFSET_RESET, error
+
+
+def retention(address):
+    """By size, by time, and neither; the node looks five times a second."""
+    it, consumer = admin_of(address), consumer_of(address)
+    settings = {
+        "by-size": {"segment.bytes": 1 << 20, "retention.bytes": 2 << 20, "retention.ms": -1},
+        "by-time": {"segment.bytes": 1 << 20, "retention.ms": 60_000},
+        "by-age-of-segment": {"segment.ms": 1_000, "retention.ms": 60_000},
+        "kept": {"segment.bytes": 1 << 20, "retention.ms": -1},
+    }
+    topics = [NewTopic(topic, 1, 1, config=config) for topic, config in settings.items()]
+    assert not any(make(it, *topics))
+    producer = Producer({"bootstrap.servers": address, "linger.ms": 5, "batch.size": 50_000})
+    count, now = 5_000, int(time.time() * 1000)
+    for topic in settings:
+        for at in range(count):
+            # Of all but the last tenth the time is past.
+            old = topic != "by-size" and at < count * 9 // 10
+            producer.produce(topic, b"%d" % at + b"." * 1000, partition=0, timestamp=now - 3_600_000 if old else now)
+            producer.poll(0)
+        assert producer.flush(30) == 0
+    for topic, least, most in (
+        ("by-size", count * 3 // 10, count * 7 // 10),
+        ("by-time", count // 2, count * 9 // 10),
+        ("by-age-of-segment", count * 8 // 10, count * 9 // 10),
+    ):
+        until = time.monotonic() + 30
+        while (low := consumer.get_watermark_offsets(TopicPartition(topic, 0), SOON)[0]) < least:
+            assert time.monotonic() < until, f"{topic} begins at {low}"
+            time.sleep(0.05)
+        assert low <= most, f"{topic} begins at {low}: too much is gone"
+        consumer.assign([TopicPartition(topic, 0, low)])
+        for at in range(low, count):
+            message = consumer.poll(SOON)
+            assert message.offset() == at and message.value().startswith(b"%d." % at)
+        print(topic, low)
+    assert consumer.get_watermark_offsets(TopicPartition("kept", 0), SOON) == (0, count)
 
 
 def transactions(address):

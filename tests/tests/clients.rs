@@ -170,6 +170,32 @@ fn kafka_python_deletes_records() {
 }
 
 #[test]
+fn what_a_topic_does_not_keep_goes_by_itself_and_its_files_with_it() {
+    let Some(python) = Python::with_clients() else { return };
+    let file = Site::with_settings("retention_check = \"200ms\"");
+    let dev = Site::with(&["--kafka", "log.retention.check.interval.ms=200"]);
+    for site in [file, dev] {
+        let node = site.start();
+        python.script("clients/with_confluent.py").args(["retention", &node.kafka]).run(LONG);
+        let files = |topic: &str| {
+            let dir = site.data().join("topics").join(site.topic_id(topic)).join("0");
+            std::fs::read_dir(dir)
+                .unwrap()
+                .flatten()
+                .filter(|it| it.path().extension().unwrap() == "seg")
+                .count()
+        };
+        let kept = files("kept");
+        for topic in ["by-size", "by-time", "by-age-of-segment"] {
+            // The start moves before the files go.
+            deadline("files to go", SOON, || (files(topic) < kept).then_some(()));
+        }
+        node.stop();
+        stored(&python, &site.data());
+    }
+}
+
+#[test]
 fn a_transactional_producer_is_refused_at_once() {
     let Some(python) = Python::with_clients() else { return };
     let site = Site::new();
