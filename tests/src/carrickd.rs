@@ -11,7 +11,7 @@ pub fn carrickd() -> &'static Path {
 }
 
 /// The operator's program, which lies beside the daemon.
-pub(crate) fn cli() -> &'static Path {
+pub fn cli() -> &'static Path {
     &programs().cli
 }
 

@@ -36,7 +36,7 @@ mod site;
 mod stored;
 
 pub use carrick::{carrick, carrick_refuses, carrick_table, until};
-pub use carrickd::carrickd;
+pub use carrickd::{carrickd, cli};
 pub use chance::Chance;
 pub use deadline::deadline;
 pub use load::Load;

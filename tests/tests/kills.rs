@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carrick_tests::{Chance, Load, Node, Python, Ring, Site, ring, stored};
+use carrick_tests::{Chance, Load, Node, Program, Python, Ring, Site, cli, ring, stored};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const TOPIC: &str = "orders";
@@ -211,6 +211,12 @@ fn damage_in_the_middle_is_named_when_it_is_read_and_its_neighbours_are_served()
     let before = std::fs::read(&segment).unwrap();
     let node = site.start();
     python.script("clients/by_hand.py").args([&node.kafka, "wounded", TOPIC]).run(PATIENCE);
+    let status = Program::new(cli()).arg("--node").arg(site.data()).args(["status", "--output", "json"]);
+    let status = status.end(PATIENCE);
+    assert_eq!(status.status.code(), Some(3), "not all is well");
+    let told: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let place = &told["damaged"][0];
+    assert!(place["code"] == "LOG_CORRUPT" && place["position"] == 4096 && place["topic"] == TOPIC, "{told}");
     let log = site.log();
     let named = log.lines().find(|line| line.contains("LOG_CORRUPT") && line.contains("at byte 4096"));
     assert!(named.is_some(), "the file and the place are named");

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use carrick_proto::v1::{
-    Blocked, CertificateStatus, DiskStatus, LagStatus, LinkInfo, LinkStatus, NodeStatus, Observation,
-    StatusRequest, StatusResponse,
+    Blocked, CertificateStatus, Damaged, DiskStatus, LagStatus, LinkInfo, LinkStatus, NodeStatus,
+    Observation, StatusRequest, StatusResponse,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ pub fn run(global: &Global) -> Result<ExitCode, Failure> {
 fn well(status: &StatusResponse) -> bool {
     let writes = status.disk.as_ref().is_some_and(|it| it.halted.is_empty());
     writes
+        && status.damaged.is_empty()
         && status.links.iter().all(|it| {
             let connected = it.link.as_ref().is_some_and(|link| link.state == "CONNECTED");
             connected && it.mirrors.iter().all(|it| it.state != "FAILED")
@@ -54,6 +55,12 @@ fn screen(status: &StatusResponse) -> String {
         fact("seen", format!("{}: the node does not get at newer numbers", ago(Some(status.seen_ms))));
     }
     let mut text = lines(facts);
+    if !status.damaged.is_empty() {
+        text.push('\n');
+        let names = ["DAMAGED", "PARTITION", "CODE", "FILE", "BYTE", "WRITES", "WHAT"];
+        text.push_str(&columns(names, status.damaged.iter().map(damaged)));
+        text.push_str(&and_more(status.damaged_more));
+    }
     if status.links.is_empty() {
         text.push_str("\nno links\n");
         return text;
@@ -69,6 +76,12 @@ fn screen(status: &StatusResponse) -> String {
         text.push_str(&columns(["BLOCKED", "LINK", "STATE", "REASON"], rows));
     }
     text
+}
+
+fn damaged(it: &Damaged) -> [String; 7] {
+    let writes = if it.offline { "refused" } else { "taken" };
+    let (partition, byte) = (it.partition.to_string(), it.position.to_string());
+    [it.topic.clone(), partition, it.code.clone(), it.file.clone(), byte, writes.into(), it.what.clone()]
 }
 
 /// Old numbers are said to be old.
@@ -205,6 +218,20 @@ fn to_json(status: &StatusResponse) -> Value {
         "links": status.links.iter().map(link_to_json).collect::<Vec<_>>(),
         "waiting_topics": status.waiting_topics,
         "waiting_topics_more": status.waiting_topics_more,
+        "damaged": status.damaged.iter().map(damaged_to_json).collect::<Vec<_>>(),
+        "damaged_more": status.damaged_more,
+    })
+}
+
+fn damaged_to_json(it: &Damaged) -> Value {
+    json!({
+        "topic": it.topic,
+        "partition": it.partition,
+        "code": it.code,
+        "file": it.file,
+        "position": it.position,
+        "what": it.what,
+        "offline": it.offline,
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use carrick_catalog::{Catalog, NodeRecord};
 use carrick_link::{Engine, LinkStatus, MirrorStatus};
-use carrick_log::{Durability, LogStore, Role};
+use carrick_log::{Damage, Durability, LogStore, Role};
 use carrick_node::Node;
 use carrick_serve::Drain;
 use carrick_sys::Budget;
@@ -68,6 +68,8 @@ pub struct Sample {
     pub mirrors: Vec<MirrorStatus>,
     /// Topics with links that take no writes: they wait for a peer's word.
     pub waiting: Vec<String>,
+    /// Damaged places of the logs: the topic's name, the place, whether the partition is offline.
+    pub damaged: Vec<(String, Damage, bool)>,
 }
 
 impl Sample {
@@ -252,6 +254,14 @@ fn keep_sampling(eyes: &Weak<Eyes>, asked: &Receiver<()>) {
 }
 
 impl Parts {
+    fn damaged(&self) -> Vec<(String, Damage, bool)> {
+        let named = |damage: &Damage| {
+            let topic = self.catalog.topic_by_id(damage.topic);
+            topic.map_or_else(|| damage.topic.to_string(), |it| it.name.to_string())
+        };
+        self.logs.damages().into_iter().map(|(it, offline)| (named(&it), it, offline)).collect()
+    }
+
     /// May wait for a partition that is being written.
     fn sample(&self) -> Sample {
         // Before the looking: ages are rather too long than too short.
@@ -270,6 +280,7 @@ impl Parts {
             budget_total: self.budget.total(),
             kafka_connections: self.drain.open(),
             waiting: waits.map(|topic| topic.name.to_string()).collect(),
+            damaged: self.damaged(),
             links: self.engine.links(),
             mirrors: self.engine.mirrors(),
         }

@@ -27,6 +27,8 @@ const GAUGES: &[(&str, &str)] = &[
     ("carrick_budget_free_bytes", "Free of what requests and answers under way may hold."),
     ("carrick_budget_total_bytes", "What requests and answers under way may hold."),
     ("carrick_kafka_connections", "Open connections of Kafka clients."),
+    ("carrick_damaged_places", "Places in the logs that do not hold what was written there."),
+    ("carrick_damaged_partitions_offline", "Partitions that take no writes: they are damaged."),
     ("carrick_topics_waiting", "Topics with links that take no writes until their peer is heard."),
     ("carrick_disk_total_bytes", "Size of the data directory's file system."),
     ("carrick_disk_free_bytes", "What this process may still take of it."),
@@ -177,6 +179,8 @@ fn sampled(sample: &Sample) {
     set("carrick_budget_free_bytes", sample.budget_free);
     set("carrick_budget_total_bytes", sample.budget_total);
     set("carrick_kafka_connections", sample.kafka_connections);
+    set("carrick_damaged_places", sample.damaged.len());
+    set("carrick_damaged_partitions_offline", sample.damaged.iter().filter(|(.., offline)| *offline).count());
     set("carrick_topics_waiting", sample.waiting.len());
 }
 

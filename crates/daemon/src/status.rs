@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carrick_link::{LinkStatus, MirrorStatus};
+use carrick_log::Damage;
 use carrick_proto::v1;
 use carrick_types::MirrorState;
 
@@ -20,6 +21,8 @@ pub async fn status(eyes: &Eyes) -> v1::StatusResponse {
     let sample = eyes.sample().await;
     let sample = sample.as_deref();
     let (waiting, more) = cut(sample.map_or_else(Vec::new, |it| it.waiting.clone()));
+    let (damaged, damaged_more) =
+        cut(sample.map_or_else(Vec::new, |it| it.damaged.iter().map(damaged).collect()));
     v1::StatusResponse {
         node: Some(node(eyes, sample)),
         disk: Some(disk(eyes, sample)),
@@ -28,6 +31,20 @@ pub async fn status(eyes: &Eyes) -> v1::StatusResponse {
         waiting_topics: waiting,
         waiting_topics_more: more,
         seen_ms: sample.map_or(0, |it| millis(it.now(Duration::ZERO))),
+        damaged,
+        damaged_more,
+    }
+}
+
+fn damaged((topic, it, offline): &(String, Damage, bool)) -> v1::Damaged {
+    v1::Damaged {
+        topic: topic.clone(),
+        partition: it.partition.0,
+        code: it.kind.code().into(),
+        file: it.file.clone(),
+        position: it.position,
+        what: it.what.clone(),
+        offline: *offline,
     }
 }
 
@@ -207,6 +224,7 @@ mod tests {
             links: Vec::new(),
             mirrors: Vec::new(),
             waiting: Vec::new(),
+            damaged: Vec::new(),
         };
         let (a, b) = (
             mirror("a", MirrorState::Active, &[Some(3), Some(4)]),

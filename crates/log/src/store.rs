@@ -20,7 +20,7 @@ use tracing::error;
 
 use crate::checkpoint::Checkpoints;
 use crate::handles::Handles;
-use crate::partition::{Inner, Partition, Place, Role};
+use crate::partition::{Damage, Inner, Partition, Place, Role};
 use crate::settings::{Durability, LogSettings, TopicLog};
 
 /// Left in the data directory by a node whose sync failed.
@@ -228,6 +228,17 @@ impl LogStore {
                 wake.woken().await;
             }
         }
+    }
+
+    /// Places that do not hold what was written there, as far as they were come upon: each with whether its partition is
+    /// offline.
+    pub fn damages(&self) -> Vec<(Damage, bool)> {
+        let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
+        let of = |it: &Arc<Partition>| {
+            let offline = it.damage().into_iter().map(|damage| (damage, true));
+            offline.chain(it.wounds().into_iter().map(|damage| (damage, false))).collect::<Vec<_>>()
+        };
+        partitions.iter().flat_map(of).collect()
     }
 
     /// Bytes written and not yet durable.

@@ -1,8 +1,8 @@
 //! One screen, and an exit code for scripts.
 
 use carrick_proto::v1::{
-    Blocked, CertificateStatus, DiskStatus, LagStatus, LinkInfo, LinkStatus, MirrorCount, NodeStatus,
-    Observation, StatusResponse,
+    Blocked, CertificateStatus, Damaged, DiskStatus, LagStatus, LinkInfo, LinkStatus, MirrorCount,
+    NodeStatus, Observation, StatusResponse,
 };
 
 use crate::fake::Node;
@@ -114,6 +114,22 @@ fn three_says_that_something_is_not_well() {
     let said = status(&node, halted, &["--output", "json"]);
     assert_eq!((said.code, said.json()["disk"]["halted"].as_str()), (3, Some("no space")));
     assert_eq!(said.json()["well"], false);
+
+    let place = Damaged {
+        topic: "orders".into(),
+        partition: 3,
+        code: "LOG_CORRUPT".into(),
+        file: "00000000000000000000.seg".into(),
+        position: 4096,
+        what: "checksum".into(),
+        offline: false,
+    };
+    let said = status(&node, StatusResponse { damaged: vec![place], ..lone() }, &[]);
+    assert_eq!(said.code, 3);
+    let wanted = "DAMAGED  PARTITION  CODE         FILE                      BYTE  WRITES  WHAT\n\
+                  orders   3          LOG_CORRUPT  00000000000000000000.seg  4096  taken   checksum\n";
+    assert!(said.stdout.contains(wanted), "{said:?}");
+
     let said = carrick(&["status", "--node", "/nowhere/at/all"]).failed(1);
     assert!(said.stdout.is_empty());
 }

@@ -54,6 +54,7 @@ fn sample() -> Sample {
             mirror("b", MirrorState::Failed, vec![partition(0, Some(0), Known::Known(Lag::default()))]),
         ],
         waiting: Vec::new(),
+        damaged: Vec::new(),
     }
 }
 
