@@ -16,6 +16,7 @@ mod checkpoint;
 mod digest;
 mod epochs;
 mod handles;
+pub mod inspect;
 mod page;
 mod partition;
 mod producers;

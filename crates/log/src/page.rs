@@ -68,6 +68,12 @@ impl Page {
 
     /// Checks that `bytes` are this page; what was before is theirs to say.
     pub(crate) fn check(&self, bytes: &[u8]) -> Result<Before, BadPage> {
+        let (page, before) = Self::read(bytes)?;
+        if page == *self { Ok(before) } else { Err(BadPage::Foreign(page)) }
+    }
+
+    /// Whatever page they are.
+    pub(crate) fn read(bytes: &[u8]) -> Result<(Self, Before), BadPage> {
         let (Some(covered), Some(mut stated)) = (bytes.get(..CRC_AT), bytes.get(CRC_AT..PAGE_LEN)) else {
             return Err(BadPage::NotOurs);
         };
@@ -87,8 +93,7 @@ impl Page {
         let (cluster, topic) = (ClusterId::from_bytes(id()), TopicId::from_bytes(id()));
         let partition = Partition(rest.get_u32());
         let [base, start, end, durable] = std::array::from_fn(|_| Offset::clamped(rest.get_i64()));
-        let page = Self { cluster, topic, partition, base };
-        if page == *self { Ok(Before { start, end, durable }) } else { Err(BadPage::Foreign(page)) }
+        Ok((Self { cluster, topic, partition, base }, Before { start, end, durable }))
     }
 }
 

@@ -21,6 +21,7 @@ mod failures;
 mod histories;
 mod home;
 mod known;
+mod inspect;
 mod life;
 mod metered;
 mod mirror;
