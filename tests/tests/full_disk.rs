@@ -1,4 +1,11 @@
 //! Nodes on a file system of a few dozen MiB, which somebody else fills.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test: it touches files and ends at the first surprise"
+)]
 
 use std::fs::File;
 use std::io::Write as _;

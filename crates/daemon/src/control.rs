@@ -1,4 +1,4 @@
-//! The control thread: it answers probes and collectors, tells the service manager that the node is alive, and never touches
+//! The control thread: it answers probes, collectors and the operator, tells the service manager that the node is alive, and never touches
 //! the disk, so that a disk that hangs does not make the node look dead.
 
 use std::io;
@@ -7,12 +7,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use carrick_serve::{Eyes, HttpListener};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::error;
 
 use crate::systemd;
 
 pub struct Control {
+    /// Where to spawn what must be answered whatever the disk does.
+    pub handle: Handle,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
@@ -26,6 +29,7 @@ impl Control {
     ) -> io::Result<Self> {
         let (stop, mut stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let run = async move {
             if let Some(every) = alive_every {
                 tokio::spawn(systemd::keep_alive(Arc::clone(&eyes), every));
@@ -40,7 +44,7 @@ impl Control {
         };
         let name = "carrick-control".into();
         let thread = std::thread::Builder::new().name(name).spawn(move || runtime.block_on(run))?;
-        Ok(Self { stop, thread })
+        Ok(Self { handle, stop, thread })
     }
 
     pub fn stop(self) {

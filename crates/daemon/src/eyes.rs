@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 /// Without being asked.
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 /// For new numbers, before the last ones are given.
-const SAMPLE_MAX: Duration = Duration::from_millis(200);
+const SAMPLE_MAX: Duration = Duration::from_millis(50);
 /// Between two looks at what only a disk can say.
 const DISK_EVERY: Duration = Duration::from_secs(5);
 

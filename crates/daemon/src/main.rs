@@ -11,6 +11,7 @@ mod config;
 mod control;
 mod dev;
 mod eyes;
+mod hands;
 mod lag;
 mod links;
 mod metrics;

@@ -11,6 +11,7 @@ use carrick_rpc::admin::{AdminServer, AdminSocket};
 use carrick_serve::{Drain, HttpListener};
 use carrick_store::{RocksStore, StoreBudget};
 use carrick_sys::{Disk, RealClock, RealDisk, RealEntropy, RealSpawn, Sys};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -21,6 +22,7 @@ use crate::audit::Audit;
 use crate::config::Settings;
 use crate::control::Control;
 use crate::eyes::{Eyes, Port};
+use crate::hands::Hands;
 use crate::links::Links;
 use crate::systemd;
 
@@ -43,21 +45,15 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     let control = watched(settings.http, &eyes)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().thread_name("carrick-data").enable_all().build()?;
-    let ran = runtime.block_on(node(settings, eyes));
+    let ran = runtime.block_on(node(settings, eyes, control.handle.clone()));
     // What still runs holds nothing that was not made durable.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    if let Some(control) = control {
-        control.stop();
-    }
+    control.stop();
     ran
 }
 
-/// None where nobody looks.
-fn watched(http: Option<SocketAddr>, eyes: &Arc<Eyes>) -> anyhow::Result<Option<Control>> {
+fn watched(http: Option<SocketAddr>, eyes: &Arc<Eyes>) -> anyhow::Result<Control> {
     let alive_every = systemd::alive_every();
-    if http.is_none() && alive_every.is_none() {
-        return Ok(None);
-    }
     let listener = http.map(|bind| {
         let taken = || format!("the HTTP port could not be bound to {bind}: is another process there?");
         HttpListener::bind(bind).with_context(taken)
@@ -68,10 +64,10 @@ fn watched(http: Option<SocketAddr>, eyes: &Arc<Eyes>) -> anyhow::Result<Option<
     }
     let eyes = Arc::clone(eyes);
     let control = Control::start(listener, eyes, alive_every);
-    Ok(Some(control.context("the control thread could not be started")?))
+    control.context("the control thread could not be started")
 }
 
-async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
+async fn node(settings: Settings, eyes: Arc<Eyes>, control: Handle) -> anyhow::Result<()> {
     let data = &settings.data;
     if settings.make_data {
         std::fs::create_dir_all(data).with_context(|| format!("{} could not be made", data.display()))?;
@@ -94,7 +90,8 @@ async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
         bound.push(carrick_serve::bind(listener).await.with_context(|| format!("listener {name}"))?);
     }
     let links = Links::bind(settings.tls.as_ref(), settings.link.as_ref()).await?;
-    let socket = AdminSocket::bind(&data.join("admin.sock")).await?;
+    let path = data.join("admin.sock");
+    let socket = control.spawn(async move { AdminSocket::bind(&path).await }).await??;
     let audit = Audit::open(&data.join("audit.log")).context("the audit log could not be opened")?;
     let store = Arc::new(RocksStore::open(&dir.catalog(), StoreBudget::default())?);
     let node_settings = NodeSettings {
@@ -124,9 +121,9 @@ async fn node(settings: Settings, eyes: Arc<Eyes>) -> anyhow::Result<()> {
     }
     accepting.extend(links.serve(Arc::clone(&node.links), &stopped));
     let operator = Operator::new(Arc::clone(&node.links), node.catalog.node(), audit, Arc::clone(&eyes));
-    let admin = AdminServer::new(Arc::new(operator));
+    let admin = AdminServer::new(Arc::new(Hands::new(operator, Handle::current())));
     println!("admin {}", data.join("admin.sock").display());
-    accepting.push(tokio::spawn(admin.serve_socket(socket, stopped.clone())));
+    accepting.push(control.spawn(admin.serve_socket(socket, stopped.clone())));
     eyes.open(&node, &drain, ports);
     tokio::spawn(Arc::clone(&eyes).follow_disk());
     println!("ready");
