@@ -1,7 +1,7 @@
 //! `carrick`: the operator's hand. A noun, a verb; data to stdout, words to stderr; 0 done, 1 failed, 2 not understood, and of
-//! `status` 3: answered, and not well.
+//! `status` 3: answered, and not well. Of `segment check` 1 says that something was found.
 //!
-//! **Place**: layer 5, over `rpc`; knows a node by its admin service alone.
+//! **Place**: layer 5, over `rpc`; knows a node by its admin service, and a dead one's files by `log`'s `inspect`.
 //!
 //! **Guarantees**: a verb that changes something draws a request id and says it before it asks, so that an answer that was
 //! lost can be asked for again; every failure names the command to type next; nothing is overwritten.
@@ -22,6 +22,7 @@ mod mutation;
 mod node;
 mod output;
 mod pki;
+mod segment;
 mod status;
 
 use std::io::{self, Write as _};
@@ -72,6 +73,9 @@ enum Noun {
     Status,
     /// What node this is.
     Node,
+    /// The files of a node's logs, looked into without it.
+    #[command(subcommand)]
+    Segment(segment::Verb),
     /// Certificates for a trial: a development CA, and what it signs.
     #[command(subcommand)]
     Pki(pki::Verb),
@@ -85,6 +89,10 @@ fn main() -> ExitCode {
         Noun::Failover(arguments) => failover::run(&global, &arguments),
         Noun::Journal(arguments) => journal::run(&global, &arguments),
         Noun::Status => match status::run(&global) {
+            Ok(how) => return how,
+            Err(failure) => Err(failure),
+        },
+        Noun::Segment(verb) => match verb.run(&global) {
             Ok(how) => return how,
             Err(failure) => Err(failure),
         },

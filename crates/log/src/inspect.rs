@@ -12,7 +12,7 @@ mod segment;
 mod sidecar;
 mod walk;
 
-pub use check::{Summary, check};
+pub use check::{Summary, check, check_syncs};
 pub use finding::{Finding, Kind};
 pub use place::{FindError, Place, Target, find};
 pub use segment::{FirstPage, Segment};

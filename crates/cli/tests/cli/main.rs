@@ -11,6 +11,7 @@
 mod fake;
 mod links;
 mod pki;
+mod segments;
 mod status;
 
 use std::process::Command;

@@ -3,7 +3,7 @@
 mod one;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use carrick_sys::Disk;
 use carrick_types::{LeaderEpoch, Offset};
@@ -15,6 +15,9 @@ use super::walk::Found;
 use crate::digest::Digest;
 use crate::partition::DamageKind;
 use crate::segment::{base_of, file_name};
+
+/// What `LogStore` leaves in the data directory when a sync fails.
+const SYNC_FAILED: &str = "SYNC-FAILED";
 
 const CORRUPT: Kind = Kind::Damage(DamageKind::Corrupt);
 const FOREIGN: Kind = Kind::Damage(DamageKind::Foreign);
@@ -81,6 +84,14 @@ pub fn check(disk: &dyn Disk, place: &Place, running: bool, report: &mut dyn FnM
         },
     }
     it.summary
+}
+
+/// Whether a sync failed in a node's last life: then the page cache may show what is not on the disk.
+pub fn check_syncs(disk: &dyn Disk, data: &Path) -> Option<Finding> {
+    let file = data.join(SYNC_FAILED);
+    let what = "a sync failed, and carrickd was not started since: what is read here may not be on the disk";
+    let kind = Kind::Damage(DamageKind::Unwritten);
+    disk.exists(&file).then(|| Finding { kind, file, position: None, offsets: None, what: what.into() })
 }
 
 /// A segment, when its follower is looked at.

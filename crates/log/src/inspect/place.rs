@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use carrick_sys::Disk;
 use carrick_types::{ClusterId, Partition, TopicId};
 
+use crate::segment::base_of;
+
 /// Extensions of the files of a partition.
 pub(super) const SEGMENT: &str = "seg";
 pub(super) const SIDECAR: &str = "idx";
@@ -27,6 +29,17 @@ pub struct Target {
     /// The data directory, if that is what it is.
     pub data: Option<PathBuf>,
     pub places: Vec<Place>,
+}
+
+impl Place {
+    /// Its segment files in the order of their offsets; the one file, whatever it is.
+    pub fn segments(&self, disk: &dyn Disk) -> io::Result<Vec<PathBuf>> {
+        let names = match &self.file {
+            Some(name) => vec![name.clone()],
+            None => disk.list(&self.dir)?.into_iter().filter(|it| base_of(it).is_some()).collect(),
+        };
+        Ok(names.into_iter().map(|name| self.dir.join(name)).collect())
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use carrick_log::LogSettings;
-use carrick_log::inspect::{Finding, Found, Place, Segment, Summary, Then, check, find};
+use carrick_log::inspect::{Finding, Found, Place, Segment, Summary, Then, check, check_syncs, find};
 use carrick_record::Header;
 use carrick_sim::{Cut, DATA, SimDisk, run};
 use carrick_sys::{Disk, Opening};
@@ -492,5 +492,27 @@ fn a_file_that_cannot_be_read_is_named_and_the_others_are_looked_at() {
         disk.crash();
         let (summary, found) = look(disk);
         assert_eq!((codes(&found), summary.segments), (vec!["LOG_UNREADABLE"], 0));
+    });
+}
+
+#[test]
+fn a_sync_that_failed_is_told_until_a_node_has_written_again_what_may_be_lost() {
+    run(11, async {
+        let (life, log) = Life::writing(11, FSYNC);
+        let data = Path::new(DATA);
+        assert_eq!(check_syncs(&*life.site.disk, data), None);
+        life.site.disk.fail_sync_after(1);
+        let appended = log.put(&batch(1).build());
+        log.acknowledged(appended.end).await.unwrap_err();
+        let told = check_syncs(&*life.site.disk, data).unwrap();
+        assert_eq!(
+            (told.kind.code(), told.kind.next_step().contains("start carrickd")),
+            ("LOG_UNWRITTEN", true)
+        );
+        drop(log);
+        let life = life.reboot(Cut::Kill).await;
+        life.open(writable(1), false);
+        life.store.flush().await.unwrap();
+        assert_eq!(check_syncs(&*life.site.disk, data), None);
     });
 }
