@@ -161,7 +161,9 @@ impl Partition {
     /// when a segment was begun still is.
     fn mark_all(&self, inner: &mut Inner, proven: Offset) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
-        if inner.end <= proven {
+        // What was written again stands under its name in the page cache alone.
+        let again = self.shared.doubtful && inner.active.is_some();
+        if inner.end <= proven && !again {
             return Ok(());
         }
         for it in inner.sealed.iter().filter(|it| it.next > proven) {
