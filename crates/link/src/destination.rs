@@ -15,7 +15,7 @@ use carrick_sys::Sys;
 use carrick_types::{Known, MirrorState, TopicId};
 use futures::{FutureExt as _, select_biased};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{MutexGuard, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::engine::Identity;
@@ -85,7 +85,11 @@ impl Link {
 
     /// Appends to the ledger; the view follows once it is durable.
     pub(crate) async fn record(&self, who: &str, what: What) -> Result<(), RecordError> {
-        let _turn = self.writing.lock().await;
+        let turn = self.writing.lock().await;
+        self.append(&turn, who, what).await
+    }
+
+    async fn append(&self, _turn: &MutexGuard<'_, ()>, who: &str, what: What) -> Result<(), RecordError> {
         let (id, expected) = {
             let view = self.view.lock();
             (view.id, view.events)
@@ -96,7 +100,7 @@ impl Link {
         Ok(())
     }
 
-    /// Journals the move of those mirrors that may make it.
+    /// Journals the move of those mirrors that may make it when its turn has come: a failover may be decided before.
     pub(crate) async fn move_mirrors(
         &self,
         who: &str,
@@ -105,6 +109,7 @@ impl Link {
         code: &str,
         message: &str,
     ) -> Result<(), RecordError> {
+        let turn = self.writing.lock().await;
         let topics: Vec<TopicId> = {
             let view = self.view.lock();
             let may = |topic: &&TopicId| view.mirrors.get(*topic).is_some_and(|it| it.state.may_become(to));
@@ -113,7 +118,8 @@ impl Link {
         if topics.is_empty() {
             return Ok(());
         }
-        self.record(who, What::MirrorsMoved { topics, to, code: code.into(), message: message.into() }).await
+        let what = What::MirrorsMoved { topics, to, code: code.into(), message: message.into() };
+        self.append(&turn, who, what).await
     }
 
     /// Hands a command to the running session.
