@@ -151,13 +151,14 @@ impl Sender {
 
     async fn work(&self, asked: &Subscribe) -> Result<(), Quit> {
         let mut next = self.check(asked).await?;
+        let start = self.batch_at(next).await?;
         // What it holds already counts as acknowledged.
         *self.flight.acknowledged.lock() = Some(next);
         let offsets = self.partition.offsets();
         let subscribed = Subscribed {
             subscription: self.number,
             attempt: self.attempt,
-            start_offset: next.get(),
+            start_offset: start.get(),
             log_start: offsets.log_start.at().get(),
             high_watermark: offsets.high_watermark.at().get(),
             leader_epoch: self.partition.leader_epoch().get(),
@@ -204,6 +205,16 @@ impl Sender {
             return Err(stop("LOG_START_PASSED", message));
         }
         Ok(())
+    }
+
+    /// Where the batch that holds `offset` begins: the log's start may lie within one, and batches are sent whole.
+    async fn batch_at(&self, offset: Offset) -> Result<Offset, Quit> {
+        let offsets = self.partition.offsets();
+        if offset != offsets.log_start.at() || offset >= offsets.high_watermark.at() {
+            return Ok(offset);
+        }
+        let (mut bytes, _) = self.partition.read(offset, 1).await?;
+        Ok(Batch::split_from(&mut bytes).map_or(offset, |batch| batch.header.base_offset.min(offset)))
     }
 
     /// Whether what the destination holds stands here too, and where to go on.
