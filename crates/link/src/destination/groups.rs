@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use carrick_proto::v1;
-use carrick_types::{MirrorState, Partition, TopicId, TopicName};
+use carrick_types::{MirrorState, Offset, Partition, TopicId, TopicName};
 use tracing::{debug, info, warn};
 
 use super::{Link, RecordError};
@@ -27,6 +27,8 @@ pub(crate) struct Groups {
     deleted: BTreeSet<String>,
     /// The first round of a session names every group there is.
     heard_all: bool,
+    /// Steps back that the journal has and the sink does not, each from where to where.
+    journalled: BTreeMap<(String, TopicName, Partition), (Offset, Offset)>,
 }
 
 /// A mirror as positions see it.
@@ -94,7 +96,7 @@ impl Groups {
 
     /// True once all of it stands.
     async fn land_group(
-        &self,
+        &mut self,
         link: &Link,
         targets: &BTreeMap<TopicId, Target>,
         group: &str,
@@ -131,16 +133,21 @@ impl Groups {
         if positions.is_empty() {
             return Ok(whole);
         }
+        // Journalled first: a crash in between must not leave a step back that nobody can explain.
+        for (topic, partition, from, to) in back {
+            let key = (group.to_string(), topic.clone(), partition);
+            if self.journalled.get(&key) != Some(&(from, to)) {
+                let what = What::GroupWentBack { group: group.into(), topic, partition, from, to };
+                link.record("link", what).await?;
+                self.journalled.insert(key, (from, to));
+            }
+        }
         match sink.write_group(group, positions, QUIET).await {
-            Ok(()) => {}
+            Ok(()) => self.journalled.retain(|(of, ..), _| of != group),
             Err(SinkError::Refused { message, .. } | SinkError::Unavailable { message }) => {
                 debug!(group, why = message, "a group's positions wait");
                 return Ok(false);
             }
-        }
-        for (topic, partition, from, to) in back {
-            link.record("link", What::GroupWentBack { group: group.into(), topic, partition, from, to })
-                .await?;
         }
         Ok(whole)
     }
