@@ -199,9 +199,9 @@ impl Link {
                 {
                     let mut observed = self.observed.lock();
                     (observed.state, observed.reason) = (LinkState::Connected, String::new());
-                    let now = self.sys().clock.now();
-                    (observed.heard, observed.beat, observed.began) =
-                        (Known::Known(now), Known::Unknown, now);
+                    observed.heard = Known::Known(self.sys().clock.now());
+                    observed.beats = 0;
+                    observed.running.clear();
                 }
                 match Session::run(self, connections, inbox).await {
                     Ok(()) => End::Lost,

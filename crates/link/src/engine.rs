@@ -65,13 +65,16 @@ impl From<EventError> for EngineError {
     }
 }
 
-/// As the last heartbeat had it; unknown before the partition was heard of at all.
+/// The first heartbeat after a partition began may have been on its way before: it does not know of it.
+const BEATS_MIN: u64 = 2;
+
+/// As the last heartbeat had it; unknown where that one did not know of the partition.
 fn lag_of(observed: &Observed, topic: TopicId, partition: Partition) -> Known<Lag> {
     match observed.lagging.get(&(topic, partition)) {
         Some(told) => Known::Known(told.lag),
-        None if observed.lagging_omitted || observed.beat == Known::Unknown => Known::Unknown,
-        None => match observed.source_high.get(&(topic, partition)) {
-            Some((_, at)) if *at >= observed.began => Known::Known(Lag::default()),
+        None if observed.lagging_omitted => Known::Unknown,
+        None => match observed.running.get(&(topic, partition)) {
+            Some(began) if observed.beats >= began + BEATS_MIN => Known::Known(Lag::default()),
             _ => Known::Unknown,
         },
     }

@@ -90,9 +90,11 @@ pub(crate) struct Observed {
     pub lagging: BTreeMap<(TopicId, Partition), Told>,
     /// Of that heartbeat: some were too many to be named.
     pub lagging_omitted: bool,
-    pub beat: Known<carrick_sys::Mono>,
-    /// When the session of now began: what was heard before it says nothing of lag.
-    pub began: carrick_sys::Mono,
+    /// Of this session.
+    pub beats: u64,
+    /// Partitions that go on, each with the heartbeats that had been heard when it began to: of the others the source says
+    /// nothing.
+    pub running: BTreeMap<(TopicId, Partition), u64>,
     /// Up to when "nothing else changed" is known.
     pub quiet: Known<carrick_sys::Mono>,
 }

@@ -223,6 +223,11 @@ impl<'a> Session<'a> {
                 let Some(number) = self.current(answer.subscription, answer.attempt) else {
                     return Ok(());
                 };
+                if let Some(sub) = self.subscriptions.get(&number) {
+                    let mut observed = self.link.observed.lock();
+                    let beats = observed.beats;
+                    observed.running.insert((sub.topic, sub.partition), beats);
+                }
                 self.with(number, |sub, _| sub.begun(&answer)).await
             }
             Some(Body::Data(data)) => {
@@ -257,7 +262,7 @@ impl<'a> Session<'a> {
         if self.seen.all_to(beat.last_change) {
             observed.quiet = Known::Known(self.heard);
         }
-        observed.beat = Known::Known(self.heard);
+        observed.beats += 1;
         observed.lagging_omitted = beat.lagging_omitted > 0;
         observed.lagging.clear();
         for it in &beat.lagging {
@@ -302,6 +307,7 @@ impl<'a> Session<'a> {
         for (number, sub) in self.subscriptions.iter_mut() {
             if sub.phase != Phase::Ended && opened.contains(&sub.topic) {
                 sub.phase = Phase::Ended;
+                self.link.observed.lock().running.remove(&(sub.topic, sub.partition));
                 let unsubscribe = Unsubscribe { subscription: *number, attempt: sub.attempt };
                 send(&self.control, Body::Unsubscribe(unsubscribe)).await?;
             }
@@ -354,6 +360,7 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         let (topic, partition) = (sub.topic, sub.partition);
+        self.link.observed.lock().running.remove(&(topic, partition));
         match failure {
             Failure::Session(end) => Err(end),
             Failure::Later { message } => {
@@ -367,6 +374,7 @@ impl<'a> Session<'a> {
             Failure::Mirror { code, message } => {
                 let message = format!("partition {partition}: {message}");
                 error!(%topic, code, why = message, "a mirror failed");
+                self.link.observed.lock().running.retain(|(it, _), _| *it != topic);
                 for (number, sub) in self.subscriptions.iter_mut().filter(|(_, sub)| sub.topic == topic) {
                     sub.phase = Phase::Ended;
                     let unsubscribe = Unsubscribe { subscription: *number, attempt: sub.attempt };
