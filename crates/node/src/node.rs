@@ -66,10 +66,22 @@ impl Node {
     /// Opens everything that was there and makes it durable; then it may be served.
     pub async fn open(
         sys: &Sys,
+        data: DataDir,
+        store: Arc<dyn Store>,
+        dialer: Arc<dyn Dialer>,
+        settings: NodeSettings,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(sys, data, store, dialer, settings, |ports| ports).await
+    }
+
+    /// As [`Node::open`], with the links' world as `wrap` has it: where a test plants faults.
+    pub async fn open_with(
+        sys: &Sys,
         mut data: DataDir,
         store: Arc<dyn Store>,
         dialer: Arc<dyn Dialer>,
         settings: NodeSettings,
+        wrap: impl FnOnce(Ports) -> Ports,
     ) -> Result<Self, OpenError> {
         let catalog = Arc::new(Catalog::open(store, &*sys.entropy)?);
         let cluster = catalog.node().cluster;
@@ -127,7 +139,7 @@ impl Node {
             dialer,
             sys: sys.clone(),
         };
-        let links = Engine::open(ports, Identity { cluster, node: catalog.node().node }).await?;
+        let links = Engine::open(wrap(ports), Identity { cluster, node: catalog.node().node }).await?;
         let wait = waiting.run_out(
             sys.clone(),
             Arc::clone(&catalog),
