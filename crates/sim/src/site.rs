@@ -7,7 +7,8 @@ use carrick_types::Timestamp;
 
 use crate::{Cut, SimClock, SimDisk, SimEntropy, SimSpawn, WALL_START, derive};
 
-/// What a node is given, by parts that a test can take hold of.
+/// What a node is given, by parts that a test can take hold of; clones are of the same machine.
+#[derive(Clone)]
 pub struct SimSite {
     pub seed: u64,
     pub disk: Arc<SimDisk>,

@@ -1,9 +1,9 @@
-//! Tasks that a crash drops all at once.
+//! Tasks that a crash drops all at once, and a pause stops where they are.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use carrick_sys::{Spawn, Task};
 use futures::future::BoxFuture;
@@ -23,6 +23,9 @@ struct Tasks {
     /// None between a task's birth and its handle's arrival.
     living: BTreeMap<u64, Option<AbortHandle>>,
     panicked: Vec<&'static str>,
+    paused: bool,
+    /// Those that would have run during the pause.
+    held: BTreeMap<u64, Waker>,
 }
 
 impl SimSpawn {
@@ -40,6 +43,24 @@ impl SimSpawn {
         for handle in handles {
             handle.abort();
         }
+    }
+
+    /// Runs none of the tasks until [`SimSpawn::resume`], as SIGSTOP does, while time goes on. A crash ends them all the same.
+    pub fn pause(&self) {
+        self.tasks.lock().paused = true;
+    }
+
+    pub fn resume(&self) {
+        let held = {
+            let mut tasks = self.tasks.lock();
+            tasks.paused = false;
+            std::mem::take(&mut tasks.held)
+        };
+        held.into_values().for_each(Waker::wake);
+    }
+
+    pub fn paused(&self) -> bool {
+        self.tasks.lock().paused
     }
 
     /// Waits until all tasks are dropped, with all that they held. Not to be awaited by one of them.
@@ -94,6 +115,9 @@ impl Future for Living {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.life.held(cx) {
+            return Poll::Pending;
+        }
         self.life.polled = true;
         let polled = self.work.as_mut().poll(cx);
         self.life.polled = false;
@@ -109,10 +133,22 @@ struct Life {
     tasks: Arc<Mutex<Tasks>>,
 }
 
+impl Life {
+    /// True during a pause, whose end wakes the task.
+    fn held(&self, cx: &Context<'_>) -> bool {
+        let mut tasks = self.tasks.lock();
+        if tasks.paused {
+            tasks.held.insert(self.id, cx.waker().clone());
+        }
+        tasks.paused
+    }
+}
+
 impl Drop for Life {
     fn drop(&mut self) {
         let mut tasks = self.tasks.lock();
         tasks.living.remove(&self.id);
+        tasks.held.remove(&self.id);
         if self.polled {
             tasks.panicked.push(self.name);
         }
@@ -155,6 +191,35 @@ mod tests {
             assert!(!spawn.spawn("panics", Box::pin(async { panic!("as the test wants") })).join().await);
             assert_eq!(spawn.living(), 0);
             assert_eq!(spawn.panicked(), ["panics"]);
+        });
+    }
+
+    #[test]
+    fn a_pause_stops_tasks_while_time_goes_on_and_a_crash_ends_them_all_the_same() {
+        run(1, async {
+            let spawn = SimSpawn::new();
+            let turns = Arc::new(Mutex::new(0));
+            let told = Arc::clone(&turns);
+            let work = async move {
+                loop {
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    *told.lock() += 1;
+                }
+            };
+            spawn.spawn("turns", Box::pin(work)).detach();
+            let wait = |ms| tokio::time::sleep(std::time::Duration::from_millis(ms));
+            wait(2_500).await;
+            spawn.pause();
+            wait(60_000).await;
+            assert_eq!((*turns.lock(), spawn.paused()), (2, true));
+            spawn.resume();
+            wait(1).await;
+            assert_eq!(*turns.lock(), 3, "what fell due during the pause happens at its end, once");
+            wait(1_000).await;
+            assert_eq!(*turns.lock(), 4);
+            spawn.pause();
+            spawn.crash();
+            spawn.gone().await;
         });
     }
 

@@ -133,6 +133,7 @@ impl Inner {
         let state = &mut *guard;
         let (yields, stall) = (draw_yields(&mut state.rng), state.faults.stall(&mut state.rng));
         let fails = !what.is_empty() && state.faults.sync_fails();
+        state.faults.failed_syncs += u64::from(fails);
         state.group = Some(Group::default());
         drop(guard);
 
@@ -159,6 +160,9 @@ impl Inner {
         }
         if let Some(failure) = begun.failure {
             return Err(failure);
+        }
+        if state.faults.lies {
+            return Ok(());
         }
         // Another sync of the same file failed meanwhile: the medium tells both.
         if begun.targets.iter().any(|(ino, dooms)| state.tree.dooms(*ino) != *dooms) {

@@ -12,6 +12,11 @@ pub(super) struct Faults {
     crash_at: Option<u64>,
     failing: Failing,
     stall_ms_max: u64,
+    /// The next sync takes so much longer.
+    stuck_ms: u64,
+    pub(super) lies: bool,
+    /// Awaited syncs that failed by [`SimDisk::fail_sync_after`] or [`SimDisk::fail_syncs_from`].
+    pub(super) failed_syncs: u64,
     pub(super) bytes_max: u64,
 }
 
@@ -30,7 +35,15 @@ enum Failing {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { crash_at: None, failing: Failing::No, stall_ms_max: 0, bytes_max: u64::MAX }
+        Self {
+            crash_at: None,
+            failing: Failing::No,
+            stall_ms_max: 0,
+            stuck_ms: 0,
+            lies: false,
+            failed_syncs: 0,
+            bytes_max: u64::MAX,
+        }
     }
 }
 
@@ -51,12 +64,14 @@ impl Faults {
         now
     }
 
-    pub(super) fn stall(&self, rng: &mut SmallRng) -> Duration {
-        Duration::from_millis(rng.random_range(0..=self.stall_ms_max))
+    pub(super) fn stall(&mut self, rng: &mut SmallRng) -> Duration {
+        let stuck_ms = std::mem::take(&mut self.stuck_ms);
+        Duration::from_millis(stuck_ms.saturating_add(rng.random_range(0..=self.stall_ms_max)))
     }
 
     pub(super) fn after_reboot(&self) -> Self {
-        Self { stall_ms_max: self.stall_ms_max, bytes_max: self.bytes_max, ..Self::default() }
+        let Self { stall_ms_max, lies, bytes_max, .. } = *self;
+        Self { stall_ms_max, lies, bytes_max, ..Self::default() }
     }
 }
 
@@ -80,6 +95,21 @@ impl SimDisk {
     /// Each awaited sync takes a drawn time of whole milliseconds, up to and with `max`.
     pub fn stall_sync(&self, max: Duration) {
         self.inner.state.lock().faults.stall_ms_max = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// The next awaited sync takes so many whole milliseconds longer, once.
+    pub fn stick_sync(&self, longer: Duration) {
+        self.inner.state.lock().faults.stuck_ms = u64::try_from(longer.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// From here on, reboots included, awaited syncs say that they succeeded and make nothing durable: for tests of tests.
+    pub fn lie_about_syncs(&self) {
+        self.inner.state.lock().faults.lies = true;
+    }
+
+    /// Awaited syncs since the boot that failed as they were told to.
+    pub fn failed_syncs(&self) -> u64 {
+        self.inner.state.lock().faults.failed_syncs
     }
 
     /// The medium's size: a write past it is cut short and refused with `StorageFull`, as is a new name once it is

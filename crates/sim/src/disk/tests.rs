@@ -474,3 +474,36 @@ fn a_small_file_is_replaced_whole() {
         assert!(after == b"two" || (!replaced && after == b"one"), "seed {seed}");
     }
 }
+
+#[test]
+fn a_stuck_sync_takes_longer_once_and_a_failed_one_is_counted() {
+    run(1, async {
+        let disk = SimDisk::new(1);
+        let file = durable_file(&disk, "f", b"a");
+        let began = tokio::time::Instant::now();
+        disk.stick_sync(Duration::from_secs(7));
+        disk.sync(vec![Arc::clone(&file).as_durable()]).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_secs(7));
+        disk.sync(vec![Arc::clone(&file).as_durable()]).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::from_secs(7));
+        assert_eq!(disk.failed_syncs(), 0);
+        disk.fail_sync_after(1);
+        disk.sync(vec![file.as_durable()]).await.unwrap_err();
+        assert_eq!(disk.failed_syncs(), 1);
+    });
+}
+
+#[test]
+fn a_disk_that_lies_keeps_nothing_of_what_it_says_is_durable() {
+    run(1, async {
+        let lost = futures::future::join_all((0..SEEDS).map(|seed| async move {
+            let disk = SimDisk::new(seed);
+            let file = durable_file(&disk, "f", b"a");
+            disk.lie_about_syncs();
+            file.write_at(&[b"b"], 0).unwrap();
+            disk.sync(vec![file.as_durable()]).await.unwrap();
+            after_power_cut(&disk, "f").unwrap() == b"a"
+        }));
+        assert!(lost.await.contains(&true));
+    });
+}
