@@ -12,6 +12,22 @@ pub struct Producer {
 
 /// `count` records of `size` bytes each, filled with `fill`.
 pub fn batch(producer: Option<Producer>, count: u32, size: usize, fill: u8, time: i64) -> Bytes {
+    batch_with(0, producer, count, size, fill, time)
+}
+
+/// Part of a transaction that goes on.
+pub fn transactional(producer: Producer, count: u32, size: usize, fill: u8, time: i64) -> Bytes {
+    batch_with(0x10, Some(producer), count, size, fill, time)
+}
+
+fn batch_with(
+    attributes: i16,
+    producer: Option<Producer>,
+    count: u32,
+    size: usize,
+    fill: u8,
+    time: i64,
+) -> Bytes {
     let mut body = BytesMut::new();
     for delta in 0..count {
         let mut record = BytesMut::new();
@@ -26,7 +42,7 @@ pub fn batch(producer: Option<Producer>, count: u32, size: usize, fill: u8, time
         body.put(record);
     }
     let mut covered = BytesMut::new();
-    covered.put_i16(0);
+    covered.put_i16(attributes);
     covered.put_i32(count as i32 - 1);
     covered.put_i64(time);
     covered.put_i64(time);

@@ -1,6 +1,8 @@
-//! The line between sites: ordered per connection, delayed by the seed, lost at a cut, nothing else promised.
+//! The line between sites: ordered per connection, delayed by the seed, lost at a cut, nothing else promised. It may also
+//! stop one way alone, which neither end is told of.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,9 +13,24 @@ use carrick_sys::Entropy;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 /// Messages in one direction of a connection that the line holds.
 const IN_FLIGHT: usize = 8;
+
+/// For a connection to be made.
+const DIAL_MAX: Duration = Duration::from_secs(5);
+
+/// What becomes of what a site sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    #[default]
+    Open,
+    /// It comes once the way is open again.
+    Held,
+    /// It never comes, nor does anything behind it on its connection.
+    Lost,
+}
 
 struct End {
     engine: Weak<Engine>,
@@ -27,7 +44,11 @@ pub struct Net {
     /// Bumped by each cut: connections of an older count are lost.
     cuts: watch::Sender<u64>,
     down: Mutex<bool>,
-    delay_ms_max: u64,
+    /// By sender; open where none is named.
+    ways: watch::Sender<BTreeMap<String, Way>>,
+    delay_ms_max: AtomicU64,
+    /// When each receiver was last given anything.
+    given: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Net {
@@ -37,7 +58,9 @@ impl Net {
             entropy: Arc::new(SimEntropy::new(carrick_sim::derive(seed, 77))),
             cuts: watch::channel(0).0,
             down: Mutex::new(false),
-            delay_ms_max,
+            ways: watch::channel(BTreeMap::new()).0,
+            delay_ms_max: AtomicU64::new(delay_ms_max),
+            given: Mutex::default(),
         })
     }
 
@@ -63,13 +86,47 @@ impl Net {
         }
     }
 
-    fn draw(&self, below: u64) -> u64 {
-        (&*self.entropy as &dyn Entropy).u64() % below.max(1)
+    /// What `from` sends from here on, and has on the line.
+    pub fn set_way(&self, from: &str, way: Way) {
+        self.ways.send_modify(|ways| {
+            ways.insert(from.into(), way);
+        });
+    }
+
+    pub fn delay_ms_max(&self) -> u64 {
+        self.delay_ms_max.load(Ordering::Relaxed)
+    }
+
+    pub fn set_delay(&self, ms_max: u64) {
+        self.delay_ms_max.store(ms_max, Ordering::Relaxed);
+    }
+
+    /// How long ago `to` was given anything.
+    pub fn silence(&self, to: &str) -> Option<Duration> {
+        self.given.lock().get(to).map(Instant::elapsed)
+    }
+
+    async fn delay(&self) {
+        pause((&*self.entropy as &dyn Entropy).u64() % (self.delay_ms_max() + 1)).await;
+    }
+
+    /// Waits while what `from` sends is held.
+    async fn way(&self, from: &str) -> Way {
+        let of = |ways: &BTreeMap<String, Way>| ways.get(from).copied().unwrap_or_default();
+        let mut ways = self.ways.subscribe();
+        // The sender lives as long as this.
+        ways.wait_for(|ways| of(ways) != Way::Held).await.map_or(Way::Open, |ways| of(&ways))
+    }
+
+    async fn open(&self, from: &str) {
+        let mut ways = self.ways.subscribe();
+        let _ = ways.wait_for(|ways| ways.get(from).copied().unwrap_or_default() == Way::Open).await;
     }
 }
 
 /// How one site dials.
 pub struct SimDialer {
+    pub from: &'static str,
     pub net: Arc<Net>,
     pub disk: Arc<SimDisk>,
 }
@@ -77,9 +134,15 @@ pub struct SimDialer {
 impl Dialer for SimDialer {
     fn dial(&self, peer: &str) -> BoxFuture<'static, Result<Connection, DialError>> {
         let (net, own, peer) = (Arc::clone(&self.net), Arc::clone(&self.disk), peer.to_string());
+        let from = self.from;
         Box::pin(async move {
-            pause(net.draw(net.delay_ms_max + 1)).await;
+            net.delay().await;
             let refused = |message: &str| DialError { message: message.into() };
+            let shaken = async {
+                net.open(from).await;
+                net.open(&peer).await;
+            };
+            tokio::time::timeout(DIAL_MAX, shaken).await.map_err(|_| refused("no answer"))?;
             let (engine, disk) = {
                 let ends = net.ends.lock();
                 let end = ends.get(&peer).ok_or_else(|| refused("nobody listens there"))?;
@@ -88,8 +151,9 @@ impl Dialer for SimDialer {
             if *net.down.lock() || disk.crashed() || own.crashed() {
                 return Err(refused("no route"));
             }
-            let (here_out, there_in) = direction(&net, [own.clone(), disk.clone()]);
-            let (there_out, here_in) = direction(&net, [disk, own]);
+            let (here, there) = ((from.to_string(), own), (peer.clone(), disk));
+            let (here_out, there_in) = direction(&net, [here.clone(), there.clone()]);
+            let (there_out, here_in) = direction(&net, [there, here]);
             engine.accept(Connection { outgoing: there_out, incoming: there_in, peer: "simulated".into() });
             Ok(Connection { outgoing: here_out, incoming: here_in, peer })
         })
@@ -103,7 +167,10 @@ async fn pause(ms: u64) {
 }
 
 /// One way: a message counts as a call of the sender, and is lost with either end.
-fn direction(net: &Arc<Net>, [from, to]: [Arc<SimDisk>; 2]) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
+fn direction(
+    net: &Arc<Net>,
+    [(sender_name, from), (receiver_name, to)]: [(String, Arc<SimDisk>); 2],
+) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
     let (sender, mut taken) = mpsc::channel::<Bytes>(IN_FLIGHT);
     let (given, receiver) = mpsc::channel(IN_FLIGHT);
     let net = Arc::clone(net);
@@ -111,14 +178,24 @@ fn direction(net: &Arc<Net>, [from, to]: [Arc<SimDisk>; 2]) -> (mpsc::Sender<Byt
     let made_at = *cuts.borrow_and_update();
     tokio::spawn(async move {
         let carry = async {
+            let mut lost = false;
             while let Some(message) = taken.recv().await {
                 if from.count_call().is_err() {
                     return;
                 }
-                pause(net.draw(net.delay_ms_max + 1)).await;
+                net.delay().await;
+                lost |= net.way(&sender_name).await == Way::Lost;
+                if lost {
+                    continue;
+                }
                 if to.crashed() || given.send(message).await.is_err() {
                     return;
                 }
+                net.given.lock().insert(receiver_name.clone(), Instant::now());
+            }
+            // The end of a connection comes the same way.
+            if lost || net.way(&sender_name).await == Way::Lost {
+                futures::future::pending::<()>().await;
             }
         };
         let cut = cuts.wait_for(|count| *count != made_at);

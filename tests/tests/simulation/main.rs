@@ -8,8 +8,11 @@
 )]
 
 mod batch;
+mod chaos;
+mod door;
 mod failover;
 mod groups;
 mod line;
 mod mirror;
+mod store;
 mod world;

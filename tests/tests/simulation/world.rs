@@ -6,39 +6,49 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_broker::{Answer, Ask};
-use carrick_catalog::MemoryStore;
+use carrick_link::Ports;
 use carrick_log::{Bound, LogSettings};
 use carrick_node::{DataDir, Node, NodeSettings};
 use carrick_sim::{Cut, DATA, SimEntropy, SimSite};
 use carrick_sys::Entropy;
 use carrick_types::{Offset, Partition};
 use carrick_wire::{
-    CreatableTopic, CreateTopicsRequest, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    Request, Response, Text, TopicProduceData,
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, PartitionProduceData,
+    PartitionProduceResponse, ProduceRequest, Request, Response, Text, TopicProduceData,
 };
 
+use crate::door::{Door, Life};
 use crate::line::{Net, SimDialer};
+use crate::store::SimStore;
+
+/// Stands between a node's links and their world.
+pub type Wrap = Arc<dyn Fn(Ports) -> Ports + Send + Sync>;
 
 /// One site: the same node that the daemon runs, over a seeded world.
 pub struct Site {
     pub address: &'static str,
     pub sim: SimSite,
-    pub store: Arc<MemoryStore>,
+    pub store: Arc<SimStore>,
     pub net: Arc<Net>,
     /// None between a crash and the next start.
     pub node: Option<Node>,
-    settings: NodeSettings,
+    pub door: Arc<Door>,
+    pub settings: NodeSettings,
+    pub wrap: Option<Wrap>,
     chance: SimEntropy,
 }
 
 impl Site {
     pub fn new(address: &'static str, seed: u64, net: &Arc<Net>, log: LogSettings) -> Self {
+        let sim = SimSite::new(seed);
         Self {
             address,
-            sim: SimSite::new(seed),
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(SimStore::new(&sim.disk)),
+            sim,
             net: Arc::clone(net),
             node: None,
+            door: Arc::default(),
+            wrap: None,
             settings: NodeSettings { log, memory_bytes: 64 << 20, ..NodeSettings::default() },
             chance: SimEntropy::new(carrick_sim::derive(seed, 9)),
         }
@@ -46,20 +56,8 @@ impl Site {
 
     /// False if it crashed while it started.
     pub async fn start(&mut self) -> bool {
-        let sys = self.sim.sys();
-        let Ok(data) = DataDir::open(&*sys.disk, Path::new(DATA)) else {
-            assert!(self.sim.disk.crashed(), "a site that did not crash opens its directory");
-            return false;
-        };
-        let dialer = SimDialer { net: Arc::clone(&self.net), disk: Arc::clone(&self.sim.disk) };
-        match Node::open(&sys, data, Arc::clone(&self.store) as _, Arc::new(dialer), self.settings.clone())
-            .await
-        {
-            Ok(node) => {
-                self.net.plug(self.address, &node.links, Arc::clone(&self.sim.disk));
-                self.node = Some(node);
-                true
-            }
+        match self.try_start().await {
+            Ok(()) => true,
             Err(failed) => {
                 assert!(self.sim.disk.crashed(), "a site that did not crash opens: {failed}");
                 false
@@ -67,17 +65,41 @@ impl Site {
         }
     }
 
+    pub async fn try_start(&mut self) -> Result<(), String> {
+        let sys = self.sim.sys();
+        let data = DataDir::open(&*sys.disk, Path::new(DATA)).map_err(|e| words_of(&e))?;
+        let (net, disk) = (Arc::clone(&self.net), Arc::clone(&self.sim.disk));
+        let dialer = Arc::new(SimDialer { from: self.address, net, disk });
+        let (store, wrap) = (Arc::clone(&self.store) as _, self.wrap.clone());
+        let wrap = move |ports| match wrap {
+            Some(wrap) => wrap(ports),
+            None => ports,
+        };
+        let opening = Node::open_with(&sys, data, store, dialer, self.settings.clone(), wrap);
+        let node = opening.await.map_err(|e| words_of(&e))?;
+        self.net.plug(self.address, &node.links, Arc::clone(&self.sim.disk));
+        self.door.open(Life::of(&node, &self.sim));
+        self.node = Some(node);
+        Ok(())
+    }
+
+    /// Ends it as `cut` does; what that leaves waits for a start.
+    pub async fn crash(&mut self, cut: Cut) {
+        self.net.unplug(self.address);
+        self.door.close();
+        self.node = None;
+        self.sim = self.sim.reboot(cut).await;
+        let kept = match cut {
+            Cut::Kill => usize::MAX,
+            Cut::Power => self.draw(self.store.unsynced() as u64 + 1) as usize,
+        };
+        self.store = Arc::new(self.store.after_power_cut(kept, &self.sim.disk));
+    }
+
     /// Ends it as `cut` does, and starts it again on what is left.
     pub async fn crash_and_start(&mut self, cut: Cut) {
         loop {
-            self.net.unplug(self.address);
-            self.node = None;
-            self.sim = self.sim.reboot(cut).await;
-            let kept = match cut {
-                Cut::Kill => usize::MAX,
-                Cut::Power => self.draw(self.store.unsynced() as u64 + 1) as usize,
-            };
-            self.store = Arc::new(self.store.after_power_cut(kept));
+            self.crash(cut).await;
             if self.start().await {
                 return;
             }
@@ -98,10 +120,19 @@ impl Site {
     }
 
     pub async fn create_topic(&self, name: &'static str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]).await;
+    }
+
+    pub async fn create_topic_with(&self, name: &'static str, partitions: i32, configs: &[(&str, String)]) {
+        let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
+            name: Text::from((*name).to_string()),
+            value: Some(Text::from(value.clone())),
+        });
         let topic = CreatableTopic {
             name: name.into(),
             num_partitions: partitions,
             replication_factor: 1,
+            configs: configs.collect(),
             ..Default::default()
         };
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false };
@@ -149,7 +180,14 @@ pub async fn produce(
     partition: u32,
     records: Bytes,
 ) -> Option<PartitionProduceResponse> {
-    let request = ProduceRequest {
+    match ask(broker, 9, produce_request(topic, partition, records).into()).await? {
+        Response::Produce(answer) => Some(answer.responses[0].partition_responses[0].clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn produce_request(topic: &str, partition: u32, records: Bytes) -> ProduceRequest {
+    ProduceRequest {
         acks: -1,
         timeout_ms: 30_000,
         topic_data: vec![TopicProduceData {
@@ -158,11 +196,13 @@ pub async fn produce(
             ..Default::default()
         }],
         ..Default::default()
-    };
-    match ask(broker, 9, request.into()).await? {
-        Response::Produce(answer) => Some(answer.responses[0].partition_responses[0].clone()),
-        other => panic!("{other:?}"),
     }
+}
+
+/// An error with all that caused it.
+fn words_of(failed: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(failed), |it| it.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[derive(Debug, PartialEq, Eq)]
