@@ -2,6 +2,9 @@
 
 use carrick_types::{LeaderEpoch, Offset};
 
+/// What a batch states that has none.
+pub(crate) const NO_EPOCH: i32 = -1;
+
 /// The end of an epoch: the largest known epoch at or below the one asked for, and the offset after its last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochEnd {

@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use carrick_record::{Batch, ControlKind, HEADER_LEN, Header, PREFIX_LEN, Stamped};
+use carrick_record::{Batch, ControlKind, HEADER_LEN, Header, PREFIX_LEN, Stamped, checksum_holds};
 use carrick_sys::{Disk, File, Opening};
 use carrick_types::limits::REQUEST_BYTES_MAX;
 use carrick_types::{LeaderEpoch, Offset, Timestamp};
 use tracing::warn;
 
+use crate::epochs::NO_EPOCH;
 use crate::handles::Handle;
 use crate::page::{BadPage, Before, PAGE_LEN};
 use crate::partition::{Damage, DamageKind, Inner, Partition, Role, kind_of};
@@ -298,15 +299,23 @@ impl Partition {
             {
                 return torn(format!("offset {} stands where {} should", header.base_offset, inner.end));
             }
-            if let (Some(last), Some(epoch)) = (inner.epochs.last(), LeaderEpoch::new(header.leader_epoch))
-                && epoch < last
+            let epoch = LeaderEpoch::new(header.leader_epoch);
+            if epoch < inner.epochs.last() || (epoch.is_none() && header.leader_epoch != NO_EPOCH) {
+                let last = inner.epochs.last().map_or(NO_EPOCH, LeaderEpoch::get);
+                return torn(format!("epoch {} stands behind {last}", header.leader_epoch));
+            }
+            let behind = position + header.size() as u64;
+            if let Some(next) =
+                leaps(&inner, &header).then(|| whole_at(file, behind, len)).transpose()?.flatten()
+                && stands_before(&inner, &next, &header)
             {
-                return torn(format!("epoch {epoch} stands behind {last}"));
+                let (offset, epoch) = (header.base_offset, header.leader_epoch);
+                return torn(format!("offset {offset} of epoch {epoch} stands before {}", next.base_offset));
             }
             let control = if header.is_control() { ControlKind::of(&batch) } else { None };
             let after = inner.digest.plus(&Stamped::verbatim(&batch));
             inner.note(&header, control, after, now);
-            position += header.size() as u64;
+            position = behind;
         }
         Ok(None)
     }
@@ -351,6 +360,30 @@ impl Partition {
 fn no_hole(inner: &Inner, header: &Header) -> bool {
     let generation = LeaderEpoch::new(header.leader_epoch).map(LeaderEpoch::generation);
     matches!(inner.role, Role::Writable { epoch } if Some(epoch.generation()) == generation)
+}
+
+/// Whether the batch stands behind a hole or begins an epoch. So it seems as well where a bit of its offset or its epoch
+/// flipped, which its checksum leaves out.
+fn leaps(inner: &Inner, header: &Header) -> bool {
+    header.base_offset > inner.end || LeaderEpoch::new(header.leader_epoch) > inner.epochs.last()
+}
+
+/// Whether `next` goes on where the log ends, and not behind the batch of `header`, which is before it in the file.
+fn stands_before(inner: &Inner, next: &Header, header: &Header) -> bool {
+    let epoch = LeaderEpoch::new(next.leader_epoch);
+    let lower = epoch >= inner.epochs.last() && next.leader_epoch < header.leader_epoch;
+    let before = next.base_offset >= inner.end && next.base_offset < header.next_offset();
+    lower || before
+}
+
+/// The header of a whole batch at `position`.
+fn whole_at(file: &Arc<dyn File>, position: u64, len: u64) -> io::Result<Option<Header>> {
+    let Ok(header) = Header::parse(&file.read_at(HEADER_LEN, position)?) else { return Ok(None) };
+    if header.size() as u64 > len.saturating_sub(position).min(REQUEST_BYTES_MAX as u64) {
+        return Ok(None);
+    }
+    let bytes = file.read_at(header.size(), position)?;
+    Ok(checksum_holds(&header, &bytes).is_ok().then_some(header))
 }
 
 /// The bytes from `from` to `to` in a new file, durable but for its name; no file if that fails.

@@ -8,6 +8,7 @@ use carrick_sys::Opening;
 use carrick_types::{Generation, LeaderEpoch, Offset, Timestamp};
 
 use super::{Damage, DamageKind, Inner, Partition, Role};
+use crate::epochs::NO_EPOCH;
 use crate::page::{Before, Page};
 use crate::producers::{ProducerRefusal, Verdict};
 use crate::segment::{Active, file_name};
@@ -126,14 +127,9 @@ impl Partition {
             return Err(MirrorError::Order { found: header.base_offset, end: inner.end });
         }
         let epoch = LeaderEpoch::new(header.leader_epoch);
-        match (epoch, inner.epochs.last()) {
-            (None, Some(last)) => {
-                return Err(MirrorError::EpochBack { found: header.leader_epoch, last });
-            }
-            (Some(found), Some(last)) if found < last => {
-                return Err(MirrorError::EpochBack { found: found.get(), last });
-            }
-            _ => {}
+        if epoch < inner.epochs.last() || (epoch.is_none() && header.leader_epoch != NO_EPOCH) {
+            let last = inner.epochs.last().unwrap_or_default();
+            return Err(MirrorError::EpochBack { found: header.leader_epoch, last });
         }
         if let Some(found) = epoch.map(LeaderEpoch::generation)
             && found > generation

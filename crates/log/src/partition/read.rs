@@ -11,7 +11,7 @@ use carrick_types::{LeaderEpoch, Offset};
 
 use super::{Damage, DamageKind, Inner, Partition, Role};
 use crate::digest::Digest;
-use crate::epochs::Epochs;
+use crate::epochs::{Epochs, NO_EPOCH};
 use crate::handles::Handle;
 use crate::segment::{Entry, Sealed, file_name};
 
@@ -65,6 +65,8 @@ pub(crate) struct Spot {
     pub position: u64,
     pub offset: Offset,
     pub end: u64,
+    /// The log's.
+    pub start: Offset,
     pub epochs: Arc<Epochs>,
 }
 
@@ -142,8 +144,16 @@ impl Partition {
         let Some((offset, position)) = hinted(inner, from, base).or(known).or_else(entry) else {
             return Ok(Next::None);
         };
-        let epochs = Arc::clone(&inner.epochs);
-        Ok(Next::Active(Spot { handle: self.active_handle(inner)?, base, position, offset, end, epochs }))
+        let (start, epochs) = (inner.start, Arc::clone(&inner.epochs));
+        Ok(Next::Active(Spot {
+            handle: self.active_handle(inner)?,
+            base,
+            position,
+            offset,
+            end,
+            start,
+            epochs,
+        }))
     }
 
     /// Where to begin in a sealed segment.
@@ -151,12 +161,12 @@ impl Partition {
         let inner = self.lock();
         let entry = || handle.index.get().and_then(|index| index.at(from)).map(|it| (it.offset, it.position));
         let found = hinted(&inner, from, sealed.base).or_else(entry);
-        let epochs = Arc::clone(&inner.epochs);
+        let (start, epochs) = (inner.start, Arc::clone(&inner.epochs));
         drop(inner);
         let Some((offset, position)) = found else {
             return Err(self.broken(sealed.base, crate::page::PAGE_LEN as u64, "its first batch is damaged"));
         };
-        Ok(Spot { handle, base: sealed.base, position, offset, end: sealed.end, epochs })
+        Ok(Spot { handle, base: sealed.base, position, offset, end: sealed.end, start, epochs })
     }
 
     /// None if the segment holds nothing from `from` on.
@@ -262,9 +272,10 @@ impl Partition {
             return broken(&format!("offset {} stands where {expected} should", header.base_offset));
         }
         // Outside of the checksum, like the offset.
-        let epoch = spot.epochs.at(header.base_offset);
-        if spot.epochs.knows(header.base_offset) && LeaderEpoch::new(header.leader_epoch) != epoch {
-            return broken(&format!("epoch {} stands where {epoch:?} should", header.leader_epoch));
+        let epoch = spot.epochs.at(header.base_offset).map_or(NO_EPOCH, LeaderEpoch::get);
+        let known = header.last_offset() >= spot.start || spot.epochs.knows(header.base_offset);
+        if known && header.leader_epoch != epoch {
+            return broken(&format!("epoch {} stands where {epoch} should", header.leader_epoch));
         }
         Ok(Ok(header))
     }

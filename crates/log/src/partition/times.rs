@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use carrick_record::inflate::{self, InflateLimits};
-use carrick_record::{Batch, HEADER_LEN};
+use carrick_record::{Batch, HEADER_LEN, checksum_holds};
 use carrick_types::{Offset, Timestamp};
 use tracing::debug;
 
@@ -34,12 +34,12 @@ impl Partition {
                     (None, Some(active)) if behind(active.base) && active.max_time >= time => {
                         let (base, end) = (active.base, active.end);
                         let entry = active.index.at_time(time).map(|it| (it.offset, it.position));
-                        let epochs = std::sync::Arc::clone(&inner.epochs);
+                        let (start, epochs) = (inner.start, std::sync::Arc::clone(&inner.epochs));
                         match entry {
                             Some((offset, position)) => {
                                 let handle = self.active_handle(&mut inner);
                                 let handle = handle.map_err(|failed| not_there(&inner, failed))?;
-                                Next::Active(Spot { handle, base, position, offset, end, epochs })
+                                Next::Active(Spot { handle, base, position, offset, end, start, epochs })
                             }
                             None => Next::None,
                         }
@@ -96,19 +96,21 @@ impl Partition {
                 chunk = disk.read(&spot.handle.file, SCAN_BYTES.min(left), position).await?;
             }
             let header = self.checked(spot, position, expected, &chunk).await??;
-            if header.max_timestamp < time || header.last_offset() < start {
-                chunk = chunk.slice(header.size().min(chunk.len())..);
-                position += header.size() as u64;
-                expected = header.next_offset();
-                continue;
+            // Also of a batch that is too early by what it says: a time that is damaged must not hide it.
+            if header.last_offset() >= start {
+                if chunk.len() < header.size() {
+                    let len = header.size().max(SCAN_BYTES.min(left));
+                    chunk = disk.read(&spot.handle.file, len, position).await?;
+                }
+                let bad = |e: carrick_record::BadBatch| self.broken(spot.base, position, &e.to_string());
+                checksum_holds(&header, &chunk).map_err(bad)?;
+                if header.max_timestamp >= time {
+                    return Ok(Some((position, Batch::split_from(&mut chunk).map_err(bad)?)));
+                }
             }
-            if chunk.len() < header.size() {
-                chunk = disk.read(&spot.handle.file, header.size(), position).await?;
-            }
-            let bad = |e: carrick_record::BadBatch| self.broken(spot.base, position, &e.to_string());
-            let batch = Batch::split_from(&mut chunk).map_err(bad)?;
-            batch.verify().map_err(bad)?;
-            return Ok(Some((position, batch)));
+            chunk = chunk.slice(header.size().min(chunk.len())..);
+            position += header.size() as u64;
+            expected = header.next_offset();
         }
         Ok(None)
     }

@@ -135,8 +135,10 @@ impl Partition {
         mut pieces: BTreeMap<Offset, SealedState>,
         bases: &[Offset],
     ) {
+        let sum = pieces.get(&base).map(|it| it.digest).or(it.active.as_ref().map(|it| it.digest));
         pieces.retain(|of, _| *of < base);
         let mut inner = self.lock();
+        inner.digest = sum.unwrap_or(it.digest);
         (inner.start, inner.end) = (it.start, it.start);
         inner.epochs = Arc::new(it.epochs);
         take_up_sealed(&mut inner, pieces, bases, it.open, Vec::new());
