@@ -10,6 +10,7 @@ use carrick_types::limits::REQUEST_BYTES_MAX;
 use carrick_types::{Offset, Timestamp};
 use tracing::warn;
 
+use super::read::sealed_at;
 use super::{Damage, DamageKind, Inner, Partition, ReadError, Role};
 use crate::digest::Digest;
 use crate::handles::Handle;
@@ -49,8 +50,10 @@ impl Partition {
         let handle = match sealed.handle.upgrade() {
             Some(handle) => handle,
             None => {
-                let handle = self.keep(sealed.base, self.open_sealed(sealed).await?);
+                let file = self.open_sealed(sealed).await?;
                 let mut inner = self.lock();
+                sealed_at(&inner, sealed.base)?;
+                let handle = self.keep(sealed.base, file);
                 if let Some(known) = inner.sealed.iter_mut().find(|it| it.base == sealed.base) {
                     known.handle = Arc::downgrade(&handle);
                 }
@@ -76,6 +79,7 @@ impl Partition {
                 if self.role() == Role::Gone {
                     return Err(ReadError::Gone);
                 }
+                sealed_at(&self.lock(), sealed.base)?;
                 return Err(bad(DamageKind::Missing, 0, "it is not there".into()).into());
             }
             opened => opened?,

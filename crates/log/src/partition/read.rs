@@ -13,7 +13,7 @@ use super::{Damage, DamageKind, Inner, Partition, Role};
 use crate::digest::Digest;
 use crate::epochs::{Epochs, NO_EPOCH};
 use crate::handles::Handle;
-use crate::segment::{Entry, Sealed, file_name};
+use crate::segment::{Entry, Index, Sealed, file_name};
 
 /// How far a reader sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +257,7 @@ impl Partition {
         position: u64,
         expected: Offset,
         bytes: &[u8],
-    ) -> io::Result<Result<Header, Damage>> {
+    ) -> Result<Result<Header, Damage>, ReadError> {
         let broken = |what: &str| Ok(Err(self.broken(spot.base, position, what)));
         let header = match Header::parse(bytes) {
             Ok(header) => header,
@@ -267,8 +267,7 @@ impl Partition {
             return broken("a batch ends behind its segment");
         }
         let hole = header.base_offset > expected;
-        if header.base_offset < expected || (hole && !self.sums_up(spot.base, &spot.handle, position).await?)
-        {
+        if header.base_offset < expected || (hole && !self.sums_up(spot, position).await?) {
             return broken(&format!("offset {} stands where {expected} should", header.base_offset));
         }
         // Outside of the checksum, like the offset.
@@ -281,15 +280,15 @@ impl Partition {
     }
 
     /// Whether the batches around `position` are those that were written, holes between them and all: by their sum.
-    async fn sums_up(&self, base: Offset, handle: &Handle, position: u64) -> io::Result<bool> {
-        let Some((from, to, digest)) = self.stretch(base, handle, position) else {
+    async fn sums_up(&self, spot: &Spot, position: u64) -> Result<bool, ReadError> {
+        let Some((from, to, digest)) = self.stretch(spot, position).await? else {
             return Ok(false);
         };
         let len = usize::try_from(to - from.position).unwrap_or(usize::MAX);
         if len > REQUEST_BYTES_MAX + SCAN_BYTES {
             return Ok(false);
         }
-        let bytes = self.shared.sys.disk.read(&handle.file, len, from.position).await?;
+        let bytes = self.shared.sys.disk.read(&spot.handle.file, len, from.position).await?;
         let mut sum = from.digest;
         for batch in Batches::new(bytes) {
             let Ok(batch) = batch else { return Ok(false) };
@@ -299,21 +298,20 @@ impl Partition {
     }
 
     /// The boundaries around `position`: the entry before, the position behind, and the sum there.
-    fn stretch(&self, base: Offset, handle: &Handle, position: u64) -> Option<(Entry, u64, Digest)> {
-        let inner = self.lock();
-        let (index, end, digest) = match &inner.active {
-            Some(active) if active.base == base => (&active.index, active.end, inner.digest),
-            active => {
-                let at = inner.sealed.iter().position(|it| it.base == base)?;
-                let behind = inner.sealed.get(at + 1).map(|it| it.digest);
-                let behind = behind.or(active.as_ref().map(|it| it.digest)).unwrap_or(inner.digest);
-                (handle.index.get()?, inner.sealed.get(at)?.end, behind)
+    async fn stretch(&self, spot: &Spot, position: u64) -> Result<Option<Stretch>, ReadError> {
+        let sealed = {
+            let inner = self.lock();
+            match &inner.active {
+                Some(it) if it.base == spot.base => {
+                    return Ok(around(&it.index, position, it.end, inner.digest));
+                }
+                _ => sealed_at(&inner, spot.base)?.0,
             }
         };
-        let behind = index.entries.partition_point(|entry| entry.position <= position);
-        let before = index.entries.get(behind.checked_sub(1)?)?;
-        let (to, digest) = index.after(position).map_or((end, digest), |it| (it.position, it.digest));
-        Some((*before, to, digest))
+        // It may have been sealed, and its handle closed, since the spot was taken: that one has no entries.
+        let handle = self.loaded(&sealed).await?;
+        let behind = sealed_at(&self.lock(), spot.base)?.1;
+        Ok(handle.index.get().and_then(|index| around(index, position, sealed.end, behind)))
     }
 
     fn remember(&self, hint: Hint) {
@@ -328,6 +326,26 @@ impl Partition {
     pub(crate) fn broken(&self, base: Offset, position: u64, what: &str) -> Damage {
         self.wound(self.damage_at(DamageKind::Corrupt, file_name(base), position, what.into()))
     }
+}
+
+type Stretch = (Entry, u64, Digest);
+
+/// `end` is where the segment ends, `digest` the sum there.
+fn around(index: &Index, position: u64, end: u64, digest: Digest) -> Option<Stretch> {
+    let behind = index.entries.partition_point(|entry| entry.position <= position);
+    let before = index.entries.get(behind.checked_sub(1)?)?;
+    let (to, digest) = index.after(position).map_or((end, digest), |it| (it.position, it.digest));
+    Some((*before, to, digest))
+}
+
+/// A sealed segment and the sum at its end, if it was not removed meanwhile.
+pub(crate) fn sealed_at(inner: &Inner, base: Offset) -> Result<(Sealed, Digest), ReadError> {
+    let mut from = inner.sealed.iter().skip_while(|it| it.base != base);
+    let Some(it) = from.next() else {
+        return Err(ReadError::OutOfRange { asked: base, start: inner.start, end: inner.end });
+    };
+    let behind = from.next().map(|it| it.digest).or(inner.active.as_ref().map(|it| it.digest));
+    Ok((it.clone(), behind.unwrap_or(inner.digest)))
 }
 
 /// A deleted topic's files are not there.

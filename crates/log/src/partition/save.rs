@@ -56,6 +56,11 @@ impl Saving {
         self.segments.push((self.turn, base, there));
         self.turn += 1;
     }
+
+    /// Whether the segment's coming is saved.
+    pub(crate) fn knows(&self, base: Offset) -> bool {
+        self.segments.iter().all(|(_, of, _)| *of != base)
+    }
 }
 
 impl Inner {

@@ -53,7 +53,7 @@ impl Partition {
             self.begin_at(&mut inner, to);
             inner.start
         };
-        self.start_saved(start).await?;
+        self.saved_until(|inner| inner.saving.start >= start).await?;
         Ok(start)
     }
 
@@ -85,14 +85,14 @@ impl Partition {
         self.mark_dirty(inner, 0);
     }
 
-    /// Returns once a log start of `start` or above is saved.
-    async fn start_saved(&self, start: Offset) -> Result<(), StartError> {
+    /// Returns once that is saved for which `done` asks.
+    async fn saved_until(&self, done: impl Fn(&Inner) -> bool) -> Result<(), StartError> {
         let wake = Wake::new();
         let mut asked = false;
         loop {
             {
                 let mut inner = self.lock();
-                if inner.saving.start >= start {
+                if done(&inner) {
                     return Ok(());
                 }
                 if let Some(what) = self.shared.halted() {
@@ -154,7 +154,10 @@ impl Partition {
     /// Removes the segments that lie below the start, once that is saved for good.
     pub(crate) async fn sweep(&self) -> Result<(), StartError> {
         let start = self.lock().start;
-        self.start_saved(start).await?;
+        // A checkpoint that has one of them as the active segment would miss it.
+        let sealed =
+            |inner: &Inner| inner.sealed.iter().all(|it| it.next > start || inner.saving.knows(it.base));
+        self.saved_until(|inner| inner.saving.start >= start && sealed(inner)).await?;
         if let Err(failed) = self.shared.checkpoints.durable().await {
             warn!(error = %failed, "retention waits: the log's start could not be made durable");
             return Ok(());

@@ -22,6 +22,16 @@ pub struct TimeAnswer {
 impl Partition {
     /// The first record below `bound` at or after `time`.
     pub async fn first_at(&self, time: Timestamp, bound: Bound) -> Result<Option<TimeAnswer>, ReadError> {
+        loop {
+            match self.look_for(time, bound).await {
+                // A segment was removed meanwhile: the log begins behind it.
+                Err(ReadError::OutOfRange { .. }) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn look_for(&self, time: Timestamp, bound: Bound) -> Result<Option<TimeAnswer>, ReadError> {
         let mut after = None;
         loop {
             let (next, limit, start) = {

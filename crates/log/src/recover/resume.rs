@@ -108,7 +108,7 @@ impl Partition {
         if !leftovers.is_empty() && self.begun_at(first)? > it.start {
             return Ok(Ok(all));
         }
-        if let Err(damage) = self.remove_below(first, &leftovers, names)? {
+        if let Err(damage) = self.remove(&leftovers, names, bases)? {
             self.take_up_before(first, it, pieces, bases);
             return Ok(Err(damage));
         }
@@ -160,12 +160,13 @@ impl Partition {
         Ok(found.page.map_or(base, |page| page.end))
     }
 
-    /// Removes what a retention that a crash cut short has left. Only what is the partition's own.
-    fn remove_below(
+    /// Removes what a retention that a crash cut short has left: segments, only if they are the partition's own, and
+    /// sidecars without one.
+    fn remove(
         &self,
-        first: Offset,
         leftovers: &[Offset],
         names: &[String],
+        bases: &[Offset],
     ) -> io::Result<Result<(), Damage>> {
         for base in leftovers {
             if let Err(foreign @ (BadPage::Foreign(_) | BadPage::Newer { .. })) = self.look_at(*base)?.page {
@@ -177,7 +178,8 @@ impl Partition {
             info!(topic = %self.place.topic, partition = %self.place.partition, segment = %base, "removed: it lies below the log's start");
             disk.remove_file(&self.place.dir.join(file_name(*base)))?;
         }
-        for base in names.iter().filter_map(|name| sidecar::base_of(name)).filter(|base| *base < first) {
+        let sidecars = names.iter().filter_map(|name| sidecar::base_of(name));
+        for base in sidecars.filter(|base| leftovers.contains(base) || !bases.contains(base)) {
             disk.remove_file(&self.sidecar_path(base))?;
         }
         Ok(Ok(()))
