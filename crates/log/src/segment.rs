@@ -44,10 +44,11 @@ impl Index {
         self.entries.get(after.saturating_sub(1))
     }
 
-    /// The last known boundary before which every batch is older than `time`.
-    pub(crate) fn at_time(&self, time: Timestamp) -> Option<&Entry> {
-        let after = self.entries.partition_point(|entry| entry.max_time < time);
-        self.entries.get(after.saturating_sub(1))
+    /// The last known boundary before which every batch is older than `time` or lies below `start`.
+    pub(crate) fn at_time(&self, time: Timestamp, start: Offset) -> Option<&Entry> {
+        let older = self.entries.partition_point(|entry| entry.max_time < time);
+        let below = self.entries.partition_point(|entry| entry.offset <= start);
+        self.entries.get(older.max(below).saturating_sub(1))
     }
 
     /// The boundary behind `position`.

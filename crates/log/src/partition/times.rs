@@ -43,7 +43,8 @@ impl Partition {
                     (Some(sealed), _) => Next::Sealed(sealed),
                     (None, Some(active)) if behind(active.base) && active.max_time >= time => {
                         let (base, end) = (active.base, active.end);
-                        let entry = active.index.at_time(time).map(|it| (it.offset, it.position));
+                        let entry =
+                            active.index.at_time(time, inner.start).map(|it| (it.offset, it.position));
                         let (start, epochs) = (inner.start, std::sync::Arc::clone(&inner.epochs));
                         match entry {
                             Some((offset, position)) => {
@@ -64,7 +65,7 @@ impl Partition {
                 Next::Sealed(sealed) => {
                     let handle = self.loaded(&sealed).await?;
                     let mut spot = self.spot_in(&sealed, handle, sealed.base)?;
-                    let entry = spot.handle.index.get().and_then(|index| index.at_time(time)).copied();
+                    let entry = spot.handle.index.get().and_then(|index| index.at_time(time, start)).copied();
                     if let Some(entry) = entry {
                         (spot.offset, spot.position) = (entry.offset, entry.position);
                     }

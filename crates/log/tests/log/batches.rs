@@ -132,6 +132,29 @@ impl Build {
     }
 }
 
+/// The batches of `crates/record/tests/golden`, as clients of all codecs write them, moved to begin at `time`; with the times
+/// of their records.
+pub fn of_clients(time: i64) -> Vec<(Batch, Vec<i64>)> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../record/tests/golden");
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "batch")).collect();
+    files.sort();
+    let of = |path: &std::path::PathBuf| {
+        let mut bytes = std::fs::read(path).unwrap();
+        let count = i32::from_be_bytes(bytes[57..61].try_into().unwrap());
+        // As their README.md has it.
+        let times: Vec<_> = (0..i64::from(count)).map(|i| time + i * 7_919 % 1_000).collect();
+        bytes[27..35].copy_from_slice(&time.to_be_bytes());
+        bytes[35..43].copy_from_slice(&times.iter().max().unwrap().to_be_bytes());
+        let crc = checksum(CrcAlgorithm::Crc32Iscsi, &bytes[21..]) as u32;
+        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        let batch = Batch::split_from(&mut bytes.into()).unwrap();
+        assert_eq!(batch.verify(), Ok(()));
+        (batch, times)
+    };
+    files.iter().map(of).collect()
+}
+
 /// A client's batch as it stands in a log: the same bytes but for base offset and leader epoch.
 pub fn standing(sent: &Batch, base: i64, epoch: i32) -> Bytes {
     let mut bytes = sent.bytes.to_vec();
