@@ -20,6 +20,7 @@ mod delete_records;
 mod deletion;
 mod failures;
 mod flips;
+mod golden;
 mod handles;
 mod histories;
 mod home;
