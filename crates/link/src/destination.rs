@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::engine::Identity;
 use crate::envelope::{End, send};
-use crate::event::{Event, EventError, LinkView, What};
+use crate::event::{Event, EventError, LinkView, Mirror, What};
 use crate::hello::{self, CREDIT_BYTES, SUBSCRIPTION_CREDIT_BYTES};
 use crate::ports::{Connection, LedgerError, Ports};
 use crate::retry::Retry;
@@ -112,7 +112,11 @@ impl Link {
         let turn = self.writing.lock().await;
         let topics: Vec<TopicId> = {
             let view = self.view.lock();
-            let may = |topic: &&TopicId| view.mirrors.get(*topic).is_some_and(|it| it.state.may_become(to));
+            // One whose opening is decided is opened, and nothing else.
+            let free = |it: &Mirror| it.opening.is_none() || to == MirrorState::Stopped;
+            let may = |topic: &&TopicId| {
+                view.mirrors.get(*topic).is_some_and(|it| it.state.may_become(to) && free(it))
+            };
             topics.iter().filter(may).copied().collect()
         };
         if topics.is_empty() {
