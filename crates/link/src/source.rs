@@ -216,8 +216,22 @@ impl Host {
         let Connection { outgoing, mut incoming, .. } = connection;
         send(&outgoing, Body::Hello(self.hello(peer))).await?;
         let mut attached = attached;
-        let gather = self.gather(outgoing, peer.connections, &mut attached);
-        let outgoing = self.sys.clock.timeout(GATHER_MAX, gather).await.unwrap_or(Err(End::Silent))?;
+        let (outgoing, mut early) = {
+            let gather = self.gather(outgoing, peer.connections, &mut attached);
+            let gather = self.sys.clock.timeout(GATHER_MAX, gather).fuse();
+            let newer = replaced.wait_for(|told| *told).map(drop).fuse();
+            let first = incoming.recv().fuse();
+            pin_mut!(gather, newer, first);
+            let mut early = None;
+            loop {
+                select_biased! {
+                    () = newer => return Err(End::Replaced),
+                    gathered = gather => break (gathered.unwrap_or(Err(End::Silent))?, early),
+                    // The destination may have all its connections before this end has.
+                    message = first => early = Some(message.ok_or(End::Lost)?),
+                }
+            }
+        };
         let shared = Arc::new(Shared {
             sys: self.sys.clone(),
             outgoing,
@@ -237,6 +251,9 @@ impl Host {
             following: None,
         };
         loop {
+            if let Some(body) = early.take().map(decode).transpose()?.flatten() {
+                session.handle(body).await?;
+            }
             let mut silence = self.sys.clock.sleep(BEAT).fuse();
             let received = incoming.recv().fuse();
             let further = attached.recv().fuse();
