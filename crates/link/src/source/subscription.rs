@@ -39,13 +39,22 @@ impl Drop for Subscription {
 pub(crate) struct Flight {
     /// Each with the bytes sent up to its end.
     sent: Mutex<VecDeque<(u64, Credit)>>,
-    acknowledged: Mutex<Option<Offset>>,
+    acknowledged: Mutex<Acknowledged>,
+}
+
+/// Durable at the destination.
+#[derive(Default)]
+struct Acknowledged {
+    /// None before the attempt has begun.
+    upto: Option<Offset>,
+    /// By the destination: before, it is what it holds, of which the end may not be durable yet.
+    told: bool,
 }
 
 impl Flight {
     /// Durable at the destination; None before the attempt has begun.
     pub(crate) fn acknowledged(&self) -> Option<Offset> {
-        *self.acknowledged.lock()
+        self.acknowledged.lock().upto
     }
 }
 
@@ -118,7 +127,9 @@ impl Subscription {
 
     pub(crate) fn acknowledged(&self, end: i64) {
         let mut known = self.flight.acknowledged.lock();
-        *known = (*known).max(Offset::new(end));
+        let upto = Offset::new(end);
+        known.upto = if known.told { known.upto.max(upto) } else { upto };
+        known.told = true;
     }
 }
 
@@ -152,8 +163,8 @@ impl Sender {
     async fn work(&self, asked: &Subscribe) -> Result<(), Quit> {
         let mut next = self.check(asked).await?;
         let start = self.batch_at(next).await?;
-        // What it holds already counts as acknowledged.
-        *self.flight.acknowledged.lock() = Some(next);
+        // What it holds already counts as acknowledged until it says what is.
+        self.flight.acknowledged.lock().upto = Some(next);
         let offsets = self.partition.offsets();
         let subscribed = Subscribed {
             subscription: self.number,
