@@ -158,13 +158,15 @@ impl Partition {
         }
     }
 
-    /// On an empty mirror: where its source begins.
+    /// On an empty mirror: where its source begins. Saved with the next sync: groups stand there, and a failover goes on there.
     pub fn start_at(&self, start: Offset) {
         let mut inner = self.lock();
         let empty = inner.sealed.is_empty() && inner.active.is_none() && inner.epochs.last().is_none();
         if empty && matches!(inner.role, Role::Mirror { .. }) {
             (inner.start, inner.end, inner.durable) = (start, start, start);
             self.moved(&mut inner);
+            inner.saving.wanted = true;
+            self.mark_dirty(&mut inner, 0);
         }
     }
 
