@@ -149,6 +149,7 @@ impl Inner {
         if failure.is_some() {
             targets.iter().for_each(|ino| state.tree.doom(*ino));
         }
+        let stall = stall.max(state.faults.stuck(!targets.is_empty()));
         let targets = targets.into_iter().map(|ino| (ino, state.tree.dooms(ino))).collect();
         Ok(Begun { yields, stall, mark: state.tree.mark(), targets, failure })
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::Rng as _;
 use rand::rngs::SmallRng;
+use tokio::time::Instant;
 
 use super::SimDisk;
 
@@ -12,8 +13,8 @@ pub(super) struct Faults {
     crash_at: Option<u64>,
     failing: Failing,
     stall_ms_max: u64,
-    /// The next sync takes so much longer.
-    stuck_ms: u64,
+    /// No sync of files ends before, nor any other.
+    stuck_until: [Option<Instant>; 2],
     pub(super) lies: bool,
     /// Awaited syncs that failed by [`SimDisk::fail_sync_after`] or [`SimDisk::fail_syncs_from`].
     pub(super) failed_syncs: u64,
@@ -39,7 +40,7 @@ impl Default for Faults {
             crash_at: None,
             failing: Failing::No,
             stall_ms_max: 0,
-            stuck_ms: 0,
+            stuck_until: [None; 2],
             lies: false,
             failed_syncs: 0,
             bytes_max: u64::MAX,
@@ -64,9 +65,14 @@ impl Faults {
         now
     }
 
-    pub(super) fn stall(&mut self, rng: &mut SmallRng) -> Duration {
-        let stuck_ms = std::mem::take(&mut self.stuck_ms);
-        Duration::from_millis(stuck_ms.saturating_add(rng.random_range(0..=self.stall_ms_max)))
+    pub(super) fn stall(&self, rng: &mut SmallRng) -> Duration {
+        Duration::from_millis(rng.random_range(0..=self.stall_ms_max))
+    }
+
+    /// How long a sync that begins now is stuck; `files`: it covers any.
+    pub(super) fn stuck(&self, files: bool) -> Duration {
+        let until = self.stuck_until[usize::from(!files)];
+        until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default()
     }
 
     pub(super) fn after_reboot(&self) -> Self {
@@ -97,9 +103,11 @@ impl SimDisk {
         self.inner.state.lock().faults.stall_ms_max = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
     }
 
-    /// The next awaited sync takes so many whole milliseconds longer, once.
-    pub fn stick_sync(&self, longer: Duration) {
-        self.inner.state.lock().faults.stuck_ms = u64::try_from(longer.as_millis()).unwrap_or(u64::MAX);
+    /// The disk is stuck: awaited syncs of its files that begin within so many whole milliseconds end after them. With
+    /// `others` those too that are made elsewhere, such as a store's.
+    pub fn stick_syncs(&self, wait: Duration, others: bool) {
+        let until = Some(Instant::now() + wait);
+        self.inner.state.lock().faults.stuck_until = [until, until.filter(|_| others)];
     }
 
     /// From here on, reboots included, awaited syncs say that they succeeded and make nothing durable: for tests of tests.

@@ -476,19 +476,23 @@ fn a_small_file_is_replaced_whole() {
 }
 
 #[test]
-fn a_stuck_sync_takes_longer_once_and_a_failed_one_is_counted() {
+fn syncs_of_a_stuck_disk_end_when_it_goes_on_and_failed_ones_are_counted() {
     run(1, async {
         let disk = SimDisk::new(1);
         let file = durable_file(&disk, "f", b"a");
         let began = tokio::time::Instant::now();
-        disk.stick_sync(Duration::from_secs(7));
-        disk.sync(vec![Arc::clone(&file).as_durable()]).await.unwrap();
+        disk.stick_syncs(Duration::from_secs(7), false);
+        disk.sync(Vec::new()).await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO, "no file is waited for");
+        let sync = || disk.sync(vec![Arc::clone(&file).as_durable()]);
+        let (one, other) = futures::join!(sync(), sync());
+        one.and(other).unwrap();
         assert_eq!(began.elapsed(), Duration::from_secs(7));
-        disk.sync(vec![Arc::clone(&file).as_durable()]).await.unwrap();
+        sync().await.unwrap();
         assert_eq!(began.elapsed(), Duration::from_secs(7));
         assert_eq!(disk.failed_syncs(), 0);
         disk.fail_sync_after(1);
-        disk.sync(vec![file.as_durable()]).await.unwrap_err();
+        sync().await.unwrap_err();
         assert_eq!(disk.failed_syncs(), 1);
     });
 }
