@@ -18,6 +18,8 @@ use tokio::time::Instant;
 /// Messages in one direction of a connection that the line holds.
 const IN_FLIGHT: usize = 8;
 
+/// A connection that loses anything is given up by both ends after that: the transport asks for an answer and gets none.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// For a connection to be made.
 const DIAL_MAX: Duration = Duration::from_secs(5);
 
@@ -28,7 +30,7 @@ pub enum Way {
     Open,
     /// It comes once the way is open again.
     Held,
-    /// It never comes, nor does anything behind it on its connection.
+    /// It never comes, nor does anything behind it on its connection, until that is given up.
     Lost,
 }
 
@@ -106,8 +108,8 @@ impl Net {
         self.given.lock().get(to).map(Instant::elapsed)
     }
 
-    async fn delay(&self) {
-        pause((&*self.entropy as &dyn Entropy).u64() % (self.delay_ms_max() + 1)).await;
+    fn delay(&self) -> Duration {
+        Duration::from_millis((&*self.entropy as &dyn Entropy).u64() % (self.delay_ms_max() + 1))
     }
 
     /// Waits while what `from` sends is held.
@@ -136,7 +138,7 @@ impl Dialer for SimDialer {
         let (net, own, peer) = (Arc::clone(&self.net), Arc::clone(&self.disk), peer.to_string());
         let from = self.from;
         Box::pin(async move {
-            net.delay().await;
+            tokio::time::sleep(net.delay()).await;
             let refused = |message: &str| DialError { message: message.into() };
             let shaken = async {
                 net.open(from).await;
@@ -152,41 +154,48 @@ impl Dialer for SimDialer {
                 return Err(refused("no route"));
             }
             let (here, there) = ((from.to_string(), own), (peer.clone(), disk));
-            let (here_out, there_in) = direction(&net, [here.clone(), there.clone()]);
-            let (there_out, here_in) = direction(&net, [there, here]);
+            let broken = Arc::new(watch::channel(false).0);
+            let (here_out, there_in) = direction(&net, &broken, [here.clone(), there.clone()]);
+            let (there_out, here_in) = direction(&net, &broken, [there, here]);
             engine.accept(Connection { outgoing: there_out, incoming: there_in, peer: "simulated".into() });
             Ok(Connection { outgoing: here_out, incoming: here_in, peer })
         })
     }
 }
 
-async fn pause(ms: u64) {
-    if ms > 0 {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-}
-
 /// One way: a message counts as a call of the sender, and is lost with either end.
 fn direction(
     net: &Arc<Net>,
+    broken: &Arc<watch::Sender<bool>>,
     [(sender_name, from), (receiver_name, to)]: [(String, Arc<SimDisk>); 2],
 ) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
     let (sender, mut taken) = mpsc::channel::<Bytes>(IN_FLIGHT);
     let (given, receiver) = mpsc::channel(IN_FLIGHT);
-    let net = Arc::clone(net);
+    let (net, broken) = (Arc::clone(net), Arc::clone(broken));
     let mut cuts = net.cuts.subscribe();
     let made_at = *cuts.borrow_and_update();
+    // In flight: each with the moment at which it comes, not before those ahead of it.
+    let (flying, mut landing) = mpsc::channel::<(Instant, Bytes)>(IN_FLIGHT);
     tokio::spawn(async move {
-        let carry = async {
-            let mut lost = false;
+        let take = async {
+            // Gone with the sender, so that what is in flight has an end.
+            let flying = flying;
+            let mut due = Instant::now();
             while let Some(message) = taken.recv().await {
                 if from.count_call().is_err() {
                     return;
                 }
-                net.delay().await;
-                lost |= net.way(&sender_name).await == Way::Lost;
-                if lost {
-                    continue;
+                due = due.max(Instant::now() + net.delay());
+                if flying.send((due, message)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let give = async {
+            while let Some((due, message)) = landing.recv().await {
+                tokio::time::sleep_until(due).await;
+                if net.way(&sender_name).await == Way::Lost {
+                    return give_up(&broken).await;
                 }
                 if to.crashed() || given.send(message).await.is_err() {
                     return;
@@ -194,13 +203,28 @@ fn direction(
                 net.given.lock().insert(receiver_name.clone(), Instant::now());
             }
             // The end of a connection comes the same way.
-            if lost || net.way(&sender_name).await == Way::Lost {
-                futures::future::pending::<()>().await;
+            if net.way(&sender_name).await == Way::Lost {
+                give_up(&broken).await;
             }
         };
+        // Either end ends it: the receiver's by not taking, the sender's by what is given last.
+        let carry = async {
+            futures::pin_mut!(take, give);
+            match futures::future::select(take, give).await {
+                futures::future::Either::Left(((), give)) => give.await,
+                futures::future::Either::Right(_) => {}
+            }
+        };
+        let mut given_up = broken.subscribe();
         let cut = cuts.wait_for(|count| *count != made_at);
-        futures::pin_mut!(carry, cut);
-        futures::future::select(carry, cut).await;
+        let given_up = given_up.wait_for(|it| *it);
+        futures::pin_mut!(carry, cut, given_up);
+        futures::future::select(carry, futures::future::select(cut, given_up)).await;
     });
     (sender, receiver)
+}
+
+async fn give_up(broken: &watch::Sender<bool>) {
+    tokio::time::sleep(ANSWER_MAX).await;
+    broken.send_replace(true);
 }

@@ -14,5 +14,6 @@ mod failover;
 mod groups;
 mod line;
 mod mirror;
+mod planted;
 mod store;
 mod world;

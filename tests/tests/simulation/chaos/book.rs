@@ -147,7 +147,7 @@ impl Book {
         let wrong = inner.acks.iter().find_map(|((site, place, base), ack)| {
             let found = fact(*site, *place, *base);
             let same = found.map(|fact| fact.producer == ack.producer);
-            let wrong = same == Some(false) || (same.is_none() && *base >= starts(*site, *place));
+            let wrong = same != Some(true) && *base >= starts(*site, *place);
             wrong
                 .then(|| format!("{place:?} {base} at {}: {ack:?}, and there is {found:?}", ADDRESSES[*site]))
         });

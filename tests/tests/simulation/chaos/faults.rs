@@ -53,10 +53,10 @@ impl Scene {
                 let wait = self.some_time();
                 self.until(wait, Due::Steady(at));
             }
-            Fault::StuckSync => {
+            Fault::StuckDisk => {
                 // Longer than a producer waits, now and then.
                 let longer = self.draw.ms(1_000, 10_000);
-                self.sites[at].sim.disk.stick_sync(longer);
+                self.sites[at].sim.disk.stick_syncs(longer, self.draw.one_in(2));
             }
             Fault::FailedSync if self.sites[at].node.is_none() => {}
             Fault::FailedSync => self.sites[at].sim.disk.fail_sync_after(1 + self.draw.below(6)),
@@ -93,7 +93,11 @@ impl Scene {
         self.until(wait, Due::Open(from));
     }
 
+    /// Not while a failover lives on what was put by.
     pub fn fill(&mut self, at: usize) {
+        if at == WEST && !self.failover_answered() {
+            return;
+        }
         let disk = Arc::clone(&self.sites[at].sim.disk);
         disk.full_at(disk.allocated_bytes() + self.draw.below(20_000));
         let wait = self.some_time();

@@ -19,7 +19,9 @@ use crate::line::Net;
 /// An old side that can be heard, and hears, knows by then.
 const FENCED_WITHIN: Duration = Duration::from_secs(15);
 /// "A few seconds" in which lag may say zero of what waits: a beat that was held up to the silence limit, and one more.
-const LAG_WITHIN: Duration = Duration::from_secs(8);
+const LAG_WITHIN: Duration = Duration::from_secs(3);
+/// A destination that was stuck works up old beats first, and may hear nothing more then.
+const LAG_LIES: Duration = Duration::from_millis(2_500);
 /// A source is heard no later than what it said is worked on: behind a sync that is stuck.
 const HEARD_LATE: Duration = Duration::from_secs(12);
 const FRESH: Duration = Duration::from_secs(2);
@@ -49,6 +51,10 @@ impl View<'_> {
     }
 }
 
+fn is_empty(it: Offsets) -> bool {
+    it.log_start.at() == it.log_end.at()
+}
+
 pub struct Promises {
     book: Arc<Book>,
     /// The offset after what was read at each site.
@@ -58,6 +64,8 @@ pub struct Promises {
     highs: BTreeMap<Place, i64>,
     /// Since when west's durable end is below this offset, which readers at east can see.
     waiting: BTreeMap<Place, (Offset, Instant)>,
+    /// Since when lag says zero of that, and goes on to.
+    lying: BTreeMap<Place, Instant>,
     positions: BTreeMap<Place, i64>,
     steps_back: BTreeMap<Place, usize>,
 }
@@ -70,6 +78,7 @@ impl Promises {
             starts: BTreeMap::new(),
             highs: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            lying: BTreeMap::new(),
             positions: BTreeMap::new(),
             steps_back: BTreeMap::new(),
         }
@@ -181,7 +190,10 @@ impl Promises {
         for mirror in mirrors.iter().filter(|it| it.state == MirrorState::Failed) {
             let forgot = view.plan.expires(&mirror.name) || self.book.deleted_in(&mirror.name);
             let known = matches!(mirror.code.as_str(), "LOG_START_PASSED" | "OFFSET_OUT_OF_RANGE");
-            if !(forgot && known) {
+            // A source that crashed may begin lower again than it had told a mirror that is empty still.
+            let back =
+                mirror.code == "GAP" && mirror.partitions.iter().any(|it| it.offsets.is_some_and(is_empty));
+            if !(forgot && (known || back)) {
                 let MirrorStatus { name, code, message, .. } = mirror;
                 self.book.broken("P3", format!("{name} failed without a cause: {code}: {message}"));
             }
@@ -192,7 +204,8 @@ impl Promises {
     fn p4_fenced(&self, view: &View<'_>, place: Place) {
         let Some(log) = view.log(EAST, place).filter(|_| self.book.opened()) else { return };
         let fenced = log.role() == Role::Superseded;
-        if fenced && view.unsynced[EAST] == 0 {
+        let topic = view.lives[EAST].as_ref().and_then(|life| life.catalog.topic(place.0));
+        if fenced && topic.is_some_and(|it| it.superseded.is_some()) && view.unsynced[EAST] == 0 {
             self.book.supersede(place);
         }
         if !fenced && self.book.superseded(place) {
@@ -213,7 +226,8 @@ impl Promises {
             return;
         };
         let (at, high) = (record.offset.get(), log.offsets().high_watermark.at().get());
-        if matches!(log.role(), Role::Mirror { .. }) && at > high {
+        // One that is empty may have forgotten where it began.
+        if matches!(log.role(), Role::Mirror { .. }) && at > high && log.last_epoch().is_some() {
             self.book.broken("P5", format!("app-one stands at {at} of {place:?}, the mirror at {high}"));
         }
         if view.unsynced[WEST] == 0 && self.positions.insert(place, at).is_some_and(|before| before > at) {
@@ -288,15 +302,14 @@ impl Promises {
         };
         let fresh = matches!(heard, Known::Known(age) if age < FRESH);
         let lag = mirror.partitions.get(place.1 as usize).map(|it| it.lag);
-        if let Some(Known::Known(lag)) = lag
-            && (lag.offsets == 0 && fresh && since.elapsed().min(view.awake) > LAG_WITHIN)
-        {
-            let waits = since.elapsed();
-            let state = mirror.state;
-            self.book.broken(
-                "P8",
-                format!("{place:?} ({state}) is at {durable}, {high} waits for {waits:?}, and lag is zero"),
-            );
+        let zero = matches!(lag, Some(Known::Known(lag)) if lag.offsets == 0);
+        if !(zero && fresh && since.elapsed().min(view.awake) > LAG_WITHIN) {
+            self.lying.remove(&place);
+        } else if self.lying.entry(place).or_insert_with(Instant::now).elapsed() > LAG_LIES {
+            let (state, waits) = (mirror.state, since.elapsed());
+            let what =
+                format!("{place:?} ({state}) is at {durable}, {high} waits for {waits:?}, and lag is zero");
+            self.book.broken("P8", what);
         }
     }
 

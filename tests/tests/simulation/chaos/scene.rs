@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use carrick_log::Durability;
 use carrick_sim::{Cut, History, WALL_START, derive};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -17,7 +18,7 @@ use crate::world::Site;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const START_MAX: Duration = Duration::from_secs(60);
 /// Put by for a failover.
-const RESERVE_BYTES: u64 = 192 << 10;
+pub const RESERVE_BYTES: u64 = 192 << 10;
 
 /// What ends a fault, at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Scene {
     /// Since the failover was asked for.
     pub operator: Option<Arc<Operator>>,
     due: Vec<(Instant, Due)>,
+    /// Nothing new goes wrong.
+    healed: bool,
     /// The last moment at which something was wrong.
     disturbed: Instant,
     woken: Instant,
@@ -65,6 +68,7 @@ impl Scene {
             history: history.clone(),
             operator: None,
             due: Vec::new(),
+            healed: false,
             disturbed: Instant::now(),
             woken: Instant::now(),
             began: Instant::now(),
@@ -98,6 +102,7 @@ impl Scene {
     /// What ends a fault that begins now.
     pub fn until(&mut self, wait: Duration, due: Due) {
         self.disturbed = Instant::now();
+        let wait = if self.healed { Duration::ZERO } else { wait };
         self.due.push((Instant::now() + wait, due));
     }
 
@@ -111,6 +116,7 @@ impl Scene {
 
     /// Ends every fault at its time or now, whichever comes first.
     pub fn heal(&mut self) {
+        self.healed = true;
         let now = Instant::now();
         self.due.iter_mut().for_each(|(at, _)| *at = now);
         for site in &self.sites {
@@ -192,6 +198,12 @@ impl Scene {
         self.due.retain(
             |(_, due)| !matches!(due, Due::Crash(it) | Due::Start(it) | Due::Resume(it) if *it == at),
         );
+        // A kill while a sync fails leaves nobody who could tell the next life not to trust the page cache: Linux itself
+        // forgets the failure then. A power cut leaves no page cache.
+        let untold = self.sites[at].door.life().is_some_and(|it| it.logs.halted().is_none());
+        let failed = self.sites[at].sim.disk.failed_syncs() > 0 && untold;
+        let fsync = self.plan.durability == Durability::Fsync;
+        let cut = if failed && fsync { Cut::Power } else { cut };
         self.sites[at].crash(cut).await;
         let wait = if self.draw.one_in(4) { self.draw.ms(0, 15_000) } else { self.draw.ms(0, 1_500) };
         self.until(wait, Due::Start(at));
@@ -200,7 +212,7 @@ impl Scene {
 
     pub async fn start(&mut self, at: usize) {
         // Now and then it crashes again while it starts.
-        if self.draw.one_in(8) && !self.book.stopped() {
+        if self.draw.one_in(8) && !self.healed {
             let calls = self.sites[at].sim.disk.calls() + self.draw.below(60);
             self.sites[at].sim.disk.crash_at(calls);
         }

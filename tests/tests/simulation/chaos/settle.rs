@@ -20,7 +20,9 @@ impl Scene {
     pub async fn settle(&mut self, clients: Vec<JoinHandle<()>>) {
         self.heal();
         self.note("heal");
+        self.within("the faults end", |scene| scene.calm() > Duration::ZERO).await;
         self.pass(CALM).await;
+        self.within("the failover is answered", Self::failover_answered).await;
         self.p6_failed_over();
         self.book.check();
         self.book.stop.store(true, Ordering::Relaxed);

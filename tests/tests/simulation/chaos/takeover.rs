@@ -1,19 +1,21 @@
 //! The failover of a story: what befell the old side, what befalls the new one, and an operator who repeats the command
 //! until it is done.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use carrick_link::{FailedOver, Failover, Mutation};
-use carrick_sim::WALL_START;
+use carrick_sim::{DATA, SimDisk, WALL_START};
+use carrick_sys::Disk as _;
 use carrick_types::{Known, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::book::Book;
 use super::plan::{EAST, Place, Plan, WEST};
-use super::scene::{Due, Scene};
+use super::scene::{Due, RESERVE_BYTES, Scene};
 use crate::batch::{Producer, transactional};
 use crate::door::Door;
 use crate::line::Way;
@@ -55,7 +57,8 @@ impl Scene {
         self.pass(wait).await;
         match self.draw.below(8) {
             0 => self.fill(WEST),
-            1 => self.sites[WEST].sim.disk.stick_sync(Duration::from_secs(9)),
+            _ if self.sites[WEST].node.is_none() => {}
+            1 => self.sites[WEST].sim.disk.stick_syncs(Duration::from_secs(9), true),
             2 => self.sites[WEST].sim.disk.fail_sync_after(1 + self.draw.below(4)),
             3 | 4 => {
                 let disk = &self.sites[WEST].sim.disk;
@@ -95,12 +98,14 @@ impl Scene {
         let _ = log.append(&batch, None, Timestamp(WALL_START.0));
     }
 
-    /// P6: the command has been answered, every mirror is open, and no more is said to be lost than was.
+    /// True if none was asked for.
+    pub fn failover_answered(&self) -> bool {
+        self.operator.as_ref().is_none_or(|it| it.done.lock().is_some())
+    }
+
+    /// P6: every mirror is open, and no more is said to be lost than was.
     pub fn p6_failed_over(&self) {
-        let Some(operator) = &self.operator else { return };
-        let Some(done) = operator.done.lock().clone() else {
-            return self.book.broken("P6", "the failover was not answered");
-        };
+        let Some(done) = self.operator.as_ref().and_then(|it| it.done.lock().clone()) else { return };
         let mut topics: Vec<&str> = done.topics.iter().map(|it| it.topic.as_str()).collect();
         topics.sort_unstable();
         topics.dedup();
@@ -129,6 +134,8 @@ fn place_of(plan: &Plan, topic: &str, partition: u32) -> Place {
 async fn command(door: &Door, book: &Book, operator: &Operator) -> FailedOver {
     loop {
         let life = door.life();
+        // Room is put by once: a disk that is filled again before there was any has none.
+        let reserve = life.as_ref().is_some_and(|life| has_reserve(&life.sim.disk));
         let asked = Failover { link: "east-west".into(), topics: Vec::new(), accept_incomplete: true };
         let mutation = Mutation { request: [9; 16], dry_run: false, who: "operator".into() };
         let answer = door
@@ -144,11 +151,16 @@ async fn command(door: &Door, book: &Book, operator: &Operator) -> FailedOver {
         let well = life.is_some_and(|life| {
             let same = door.life().is_some_and(|now| Arc::ptr_eq(&now.sim.disk, &life.sim.disk));
             let disk = &life.sim.disk;
-            same && !disk.crashed() && disk.failed_syncs() == 0 && !life.sim.spawn.paused()
+            let room = reserve || disk.free_bytes(Path::new(DATA)).is_ok_and(|free| free > RESERVE_BYTES);
+            same && room && !disk.crashed() && disk.failed_syncs() == 0 && !life.sim.spawn.paused()
         });
         if !operator.paused.swap(false, Ordering::Relaxed) && well {
             book.broken("P6", format!("the failover failed: {why}"));
         }
         sleep(Duration::from_millis(250)).await;
     }
+}
+
+pub fn has_reserve(disk: &SimDisk) -> bool {
+    disk.file_len(&Path::new(DATA).join("RESERVE")).is_some()
 }
