@@ -117,7 +117,7 @@ fn seeds() -> std::ops::Range<u64> {
         return seed..seed + 1;
     }
     let full = std::env::var("CARRICK_RING").is_ok_and(|ring| ring == "full");
-    0..number("CARRICK_SEEDS").unwrap_or(if full { 500 } else { 60 })
+    0..number("CARRICK_SEEDS").unwrap_or(if full { 500 } else { 150 })
 }
 
 /// The promise that a story breaks, and how.

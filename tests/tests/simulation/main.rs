@@ -12,6 +12,7 @@ mod chaos;
 mod door;
 mod failover;
 mod groups;
+mod kept;
 mod line;
 mod mirror;
 mod planted;
