@@ -162,9 +162,10 @@ impl Partition {
     /// when a segment was begun still is.
     fn mark_all(&self, inner: &mut Inner, proven: Offset) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
-        // What was written again stands under its name in the page cache alone.
-        let again = self.shared.doubtful && inner.active.is_some();
-        if inner.end <= proven && !again {
+        // What was written again stands under its name in the page cache alone. So may a segment without a batch: it was begun
+        // a moment before the crash, and the first one's directories with it.
+        let names = inner.active.as_ref().is_some_and(|it| self.shared.doubtful || it.is_empty());
+        if inner.end <= proven && !names {
             return Ok(());
         }
         for it in inner.sealed.iter().filter(|it| it.next > proven) {
@@ -250,6 +251,8 @@ impl Partition {
             let bytes = segment.len - torn.position;
             warn!(file = %path.display(), from = torn.position, bytes, what = torn.what, "cut a torn tail");
             segment.file.set_len(torn.position)?;
+            // A power cut would bring it back, and after a clean end it would be damage.
+            segment.file.make_durable()?;
         }
         Ok(None)
     }

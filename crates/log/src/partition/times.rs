@@ -38,7 +38,9 @@ impl Partition {
                 let mut inner = self.lock();
                 let limit = self.bound(&inner, inner.start, bound)?;
                 let behind = |base: Offset| after.is_none_or(|after| base > after);
-                let sealed = inner.sealed.iter().find(|it| behind(it.base) && it.max_time >= time).cloned();
+                // One below the start is only there until it is removed.
+                let mut kept = inner.sealed.iter().filter(|it| it.next > inner.start);
+                let sealed = kept.find(|it| behind(it.base) && it.max_time >= time).cloned();
                 let next = match (sealed, &inner.active) {
                     (Some(sealed), _) => Next::Sealed(sealed),
                     (None, Some(active)) if behind(active.base) && active.max_time >= time => {
