@@ -43,3 +43,8 @@ fn a_side_that_was_paused_hears_of_the_failover_soon() {
 fn an_empty_mirror_knows_where_it_begins_after_a_crash() {
     hold(&[2452]);
 }
+
+#[test]
+fn a_segment_that_was_begun_a_moment_before_a_crash_survives_a_power_cut_by_its_name() {
+    hold(&[18_246]);
+}
