@@ -23,6 +23,7 @@ use crate::handles::Handle;
 use crate::page::{BadPage, Before, PAGE_LEN};
 use crate::partition::{Damage, DamageKind, Inner, Partition, Role, kind_of};
 use crate::segment::{Active, Sealed, base_of, file_name};
+use crate::sidecar;
 
 mod resume;
 
@@ -211,10 +212,18 @@ impl Partition {
         self.scan(&segment.file, segment.len, PAGE_LEN as u64, now)
     }
 
-    /// The active segment has a follower. Its sidecar stands already, or is made when it is looked for.
+    /// The active segment has a follower. The sidecar that stands may be of what a crash took of it: written again.
     fn seal_found(&self, inner: &mut Inner) {
         let next = inner.end;
         if let Some(it) = inner.active.take() {
+            let sidecar = sidecar::whole(&self.page(it.base), &it.index, it.end);
+            match self.write_sidecar(it.base, &sidecar) {
+                Ok(file) => inner.dirty.push(file.as_durable()),
+                Err(e) => {
+                    warn!(segment = %it.base, error = %e, "the index of a segment could not be written");
+                    let _ = self.shared.sys.disk.remove_file(&self.sidecar_path(it.base));
+                }
+            }
             if let Some(handle) = it.handle.upgrade() {
                 let _ = handle.index.set(it.index);
             }

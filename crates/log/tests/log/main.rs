@@ -27,6 +27,7 @@ mod home;
 mod inspect;
 mod known;
 mod life;
+mod lives;
 mod metered;
 mod mirror;
 mod offsets_model;

@@ -152,7 +152,9 @@ fn a_damaged_piece_brings_back_nothing_that_was_taken_away() {
                         assert_eq!(found.differs(&stood), None, "piece {piece} byte {at}");
                     }
                 }
-                assert!(life.left().0.within(0) == files.within(0));
+                let (left, segments) = (life.left().0, files.segments(0));
+                assert!(left.segments(0) == segments);
+                assert!(segments.iter().all(|path| left.get(path) == files.get(path)));
             }
         }
     });
