@@ -9,6 +9,7 @@ use carrick_sim::{Cut, History, run};
 use carrick_types::{Known, MirrorState};
 
 use crate::batch::{Producer, batch};
+use crate::cases::{cases, hold};
 use crate::line::Net;
 use crate::world::{Site, produce, until, words};
 
@@ -162,9 +163,7 @@ fn story(seed: u64) -> History {
 
 #[test]
 fn a_failover_succeeds_at_any_moment_and_says_what_is_lost() {
-    for seed in 0..crate::mirror::seeds() * 4 {
-        story(seed);
-    }
+    hold(cases(60, 240), |seed| drop(story(seed)));
 }
 
 #[test]

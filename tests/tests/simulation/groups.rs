@@ -13,6 +13,7 @@ use carrick_wire::{
 };
 
 use crate::batch::batch;
+use crate::cases::{cases, hold};
 use crate::line::Net;
 use crate::world::{Site, produce, until, words};
 
@@ -160,9 +161,7 @@ fn story(seed: u64) -> History {
 
 #[test]
 fn groups_land_where_they_were_and_never_past_the_mirror() {
-    for seed in 0..crate::mirror::seeds() * 2 {
-        story(seed);
-    }
+    hold(cases(30, 120), |seed| drop(story(seed)));
 }
 
 #[test]

@@ -8,6 +8,8 @@
 )]
 
 mod batch;
+#[path = "../../campaign/cases.rs"]
+mod cases;
 mod chaos;
 mod door;
 mod failover;

@@ -10,6 +10,7 @@ use carrick_types::{MirrorState, Partition};
 use parking_lot::Mutex;
 
 use crate::batch::{Producer, batch};
+use crate::cases::{cases, hold};
 use crate::line::Net;
 use crate::world::{Site, produce, until};
 
@@ -187,21 +188,10 @@ fn the_same_seed_gives_the_same_history() {
 
 #[test]
 fn a_mirror_is_equal_over_cuts_and_power_cuts() {
-    for seed in 0..seeds() {
-        story(seed, Durability::Fsync);
-    }
+    hold(cases(15, 60), |seed| drop(story(seed, Durability::Fsync)));
 }
 
 #[test]
 fn a_mirror_is_equal_over_cuts_and_kills_where_nothing_waits_for_the_disk() {
-    for seed in 0..seeds() {
-        story(1_000_000 + seed, Durability::Os);
-    }
-}
-
-pub fn seeds() -> u64 {
-    if let Some(n) = std::env::var("CARRICK_SEEDS").ok().and_then(|n| n.parse().ok()) {
-        return n;
-    }
-    if std::env::var("CARRICK_RING").is_ok_and(|ring| ring == "full") { 60 } else { 15 }
+    hold(cases(15, 60), |seed| drop(story(1_000_000 + seed, Durability::Os)));
 }

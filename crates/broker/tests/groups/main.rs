@@ -10,6 +10,8 @@
 )]
 
 mod admin;
+#[path = "../../../../tests/campaign/cases.rs"]
+mod cases;
 mod failures;
 mod members;
 mod offsets;

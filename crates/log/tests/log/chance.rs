@@ -36,13 +36,3 @@ impl Chance {
         std::iter::repeat_with(|| self.u64().to_le_bytes()).flatten().take(len).collect()
     }
 }
-
-/// The seeds of a test: so many, or those that `CARRICK_SEEDS=from..to` names, for a campaign.
-pub fn seeds(count: u64) -> Range<u64> {
-    let named = std::env::var("CARRICK_SEEDS").ok();
-    let named = named.map(|it| {
-        let (from, to) = it.split_once("..").expect("CARRICK_SEEDS is from..to");
-        from.parse().expect("a number")..to.parse().expect("a number")
-    });
-    named.unwrap_or(0..count)
-}

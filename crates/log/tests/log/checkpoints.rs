@@ -9,7 +9,8 @@ use carrick_sim::{Cut, SimSite, run};
 use carrick_sys::{Clock as _, Sys};
 
 use crate::batches::batch;
-use crate::chance::{Chance, seeds};
+use crate::cases::cases;
+use crate::chance::Chance;
 use crate::histories::{History, segment_bytes};
 use crate::known::{answers, known};
 use crate::life::{FSYNC, Life, Look as _, OS, small, writable};
@@ -120,7 +121,7 @@ fn a_mib_is_appended_between_two_checkpoints_at_most() {
 #[test]
 fn a_start_with_a_checkpoint_knows_what_one_without_knows() {
     let mut seen = [0; 4];
-    for seed in seeds(80) {
+    for seed in cases(80, 80) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let settings = if chance.one_in(4) { OS } else { FSYNC };

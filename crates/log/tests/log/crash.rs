@@ -14,7 +14,8 @@ use carrick_log::{Durability, LogSettings, MemoryCheckpoints, Role};
 use carrick_sim::{Cut, DATA, History, SimSite, run};
 use carrick_sys::Clock;
 
-use crate::chance::{Chance, seeds};
+use crate::cases::{cases, hold};
+use crate::chance::Chance;
 use crate::life::{Life, small};
 use mirrors::Mirrors;
 use writers::Writers;
@@ -179,14 +180,10 @@ fn one_seed_gives_one_history() {
 
 #[test]
 fn what_was_acknowledged_stands_once_in_its_place_after_any_crash() {
-    for seed in seeds(100) {
-        story::<Writers>(seed);
-    }
+    hold(cases(100, 100), |seed| drop(story::<Writers>(seed)));
 }
 
 #[test]
 fn a_mirror_has_skipped_nothing_of_its_source_after_any_crash() {
-    for seed in seeds(100) {
-        story::<Mirrors>(seed);
-    }
+    hold(cases(100, 100), |seed| drop(story::<Mirrors>(seed)));
 }

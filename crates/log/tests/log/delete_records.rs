@@ -9,7 +9,8 @@ use carrick_sys::Clock as _;
 use futures::FutureExt as _;
 
 use crate::batches::{batch, marker};
-use crate::chance::{Chance, seeds};
+use crate::cases::cases;
+use crate::chance::Chance;
 use crate::known::known;
 use crate::life::{FSYNC, Files, Life, Look as _, OS, TOPIC, mirror, name, offset, small, writable};
 use crate::retention::{HOUR_MS, a_look, keeping, put};
@@ -154,7 +155,7 @@ fn a_segment_below_the_start_is_removed_after_it_is_known_to_be_sealed() {
 
 #[test]
 fn a_start_that_was_told_holds_after_a_kill_and_after_a_power_cut() {
-    for seed in seeds(60) {
+    for seed in cases(60, 60) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let settings = if chance.one_in(3) { OS } else { small([1, 500, 1 << 20][seed as usize % 3]) };
@@ -233,7 +234,7 @@ async fn before_a_look(seed: u64, mirrors: bool) -> (Life, Arc<Partition>) {
 
 #[test]
 fn a_crash_while_segments_go_leaves_a_healthy_log() {
-    for seed in seeds(8) {
+    for seed in cases(8, 8) {
         for (mirrors, cut) in [(false, Cut::Kill), (false, Cut::Power), (true, Cut::Kill), (true, Cut::Power)]
         {
             for call in 1.. {

@@ -11,7 +11,8 @@ use carrick_sim::{Cut, SimClock, run};
 use carrick_sys::{Clock as _, Spawn as _};
 
 use crate::batches::batch;
-use crate::chance::{Chance, seeds};
+use crate::cases::cases;
+use crate::chance::Chance;
 use crate::life::{Life, Look as _, OS, TOPIC, mirror, offset, small, writable};
 
 const PARTITIONS: u32 = 4;
@@ -44,7 +45,7 @@ fn put(log: &Partition, n: u64, role: Role, now: carrick_types::Timestamp) {
 
 #[test]
 fn with_two_open_files_all_is_read_and_written_as_with_many() {
-    for seed in seeds(12) {
+    for seed in cases(12, 12) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let role = if seed % 2 == 0 { writable(0) } else { mirror() };
@@ -86,7 +87,7 @@ fn with_two_open_files_all_is_read_and_written_as_with_many() {
 
 #[test]
 fn what_is_synced_stays_though_its_file_was_closed_before_the_sync() {
-    for seed in seeds(40) {
+    for seed in cases(40, 40) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let segment_bytes = [300, 3_000, 1 << 20][chance.below(3) as usize];
@@ -154,7 +155,7 @@ async fn read_on(log: Arc<Partition>, clock: Arc<SimClock>, mut chance: Chance, 
 
 #[test]
 fn readers_of_segments_that_are_closed_ended_and_removed_see_no_damage() {
-    for seed in seeds(10) {
+    for seed in cases(10, 10) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let role = if seed % 4 == 0 { writable(0) } else { mirror() };

@@ -11,7 +11,8 @@ use carrick_sys::{Disk, Opening};
 use crc_fast::{CrcAlgorithm, checksum};
 
 use crate::batches::{batch, marker};
-use crate::chance::{Chance, seeds};
+use crate::cases::cases;
+use crate::chance::Chance;
 use crate::life::{FSYNC, Files, Life, Look as _, TOPIC, dir_of, name, offset, small, writable};
 
 fn look_at(disk: &dyn Disk, place: &Place, running: bool) -> (Summary, Vec<Finding>) {
@@ -138,7 +139,7 @@ impl LeaderEpochs {
 
 #[test]
 fn after_a_power_cut_nothing_is_found_but_what_it_explains_and_after_a_start_only_what_it_left() {
-    for seed in seeds(300) {
+    for seed in cases(300, 300) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let (life, log) = Life::writing(seed, small(chance.within(300..2_000)));

@@ -11,7 +11,8 @@ use carrick_sys::Clock as _;
 use carrick_types::Timestamp;
 
 use crate::batches::batch;
-use crate::chance::{Chance, seeds};
+use crate::cases::{cases, hold};
+use crate::chance::Chance;
 use crate::home::pieces;
 use crate::life::{Life, Look as _, OS, TOPIC, mirror, offset, small, writable};
 
@@ -238,9 +239,7 @@ async fn lives(seed: u64) {
 
 #[test]
 fn a_log_that_deletes_holds_what_it_told_through_all_its_lives() {
-    for seed in seeds(150) {
-        run(seed, lives(seed));
-    }
+    hold(cases(150, 150), |seed| run(seed, lives(seed)));
 }
 
 /// A segment whose tail a power cut took, filled again to the same length, and cut off again before its new sidecar was

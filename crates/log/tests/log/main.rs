@@ -12,6 +12,8 @@
 
 mod append_and_read;
 mod batches;
+#[path = "../../../../tests/campaign/cases.rs"]
+mod cases;
 mod chance;
 mod checkpoints;
 mod crash;

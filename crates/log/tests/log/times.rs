@@ -5,7 +5,8 @@ use carrick_sim::{WALL_START, run};
 use carrick_types::Timestamp;
 
 use crate::batches::{batch, of_clients};
-use crate::chance::{Chance, seeds};
+use crate::cases::cases;
+use crate::chance::Chance;
 use crate::life::{FSYNC, Life, Look as _, offset, small, writable};
 use crate::metered::Metered;
 
@@ -59,7 +60,7 @@ fn fill(log: &Partition, chance: &mut Chance) -> (Vec<Sent>, i64) {
 
 #[test]
 fn a_time_is_found_as_by_a_search_of_all_records() {
-    for seed in seeds(12) {
+    for seed in cases(12, 12) {
         run(seed, async {
             let mut chance = Chance::new(seed);
             let segment_bytes = [1 << 20, 300_000, 2_000][seed as usize % 3];
