@@ -9,14 +9,13 @@ use std::time::Duration;
 use carrick_tls::{Certificate, Refusals, Tls};
 use futures::future::{Either, select};
 use futures::pin_mut;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::warn;
 
-use crate::socket::prepare;
+use crate::socket::Listener;
 
 /// From a socket to a peer whose certificate was verified.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
@@ -28,8 +27,8 @@ pub const CONNECTIONS_MAX: usize = 256;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A verified peer.
-pub(crate) struct Accepted {
-    pub stream: TlsStream<TcpStream>,
+pub(crate) struct Accepted<IO> {
+    pub stream: TlsStream<IO>,
     pub certificate: Certificate,
     pub address: SocketAddr,
     /// Held as long as the connection is.
@@ -58,14 +57,15 @@ enum Refused {
 }
 
 /// Accepts until `stop` is told, and returns when every connection is gone. `serve` is each one's task.
-pub(crate) async fn accept<F, S>(
-    listener: TcpListener,
+pub(crate) async fn accept<L, F, S>(
+    listener: L,
     tls: Tls,
     refusals: Refusals,
     mut stop: watch::Receiver<bool>,
     serve: F,
 ) where
-    F: Fn(Accepted) -> S + Clone + Send + 'static,
+    L: Listener,
+    F: Fn(Accepted<L::Stream>) -> S + Clone + Send + 'static,
     S: Future<Output = ()> + Send,
 {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
@@ -95,7 +95,7 @@ pub(crate) async fn accept<F, S>(
         let (tls, refusals, serve) = (tls.clone(), refusals.clone(), serve.clone());
         let (places, open) = (Arc::clone(&places), open.clone());
         tokio::spawn(async move {
-            let shaken = handshake(stream, &tls).await;
+            let shaken = handshake::<L>(stream, &tls).await;
             drop(permit);
             let place = shaken.and_then(|shaken| match places.try_acquire_owned() {
                 Ok(permit) => Ok((shaken, Place { _permit: permit, _open: open })),
@@ -120,8 +120,11 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|told| *told).await;
 }
 
-async fn handshake(stream: TcpStream, tls: &Tls) -> Result<(TlsStream<TcpStream>, Certificate), Refused> {
-    prepare(&stream).map_err(Refused::Socket)?;
+async fn handshake<L: Listener>(
+    stream: L::Stream,
+    tls: &Tls,
+) -> Result<(TlsStream<L::Stream>, Certificate), Refused> {
+    L::prepare(&stream).map_err(Refused::Socket)?;
     let shaking = TlsAcceptor::from(tls.server()).accept(stream);
     let stream = match timeout(HANDSHAKE_MAX, shaking).await {
         Ok(shaken) => shaken.map_err(Refused::Tls)?,

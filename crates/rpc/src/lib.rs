@@ -25,6 +25,8 @@ pub use carrick_tls as tls;
 pub use carrick_tls::{Refusals, Role};
 pub use http2::WINDOW_BYTES;
 pub use link::{
-    Connection, DialError, Endpoint, GRACE, LinkServer, MESSAGE_BYTES_MAX, PeerIdentity, QUEUE_MESSAGES, dial,
+    Connection, DialError, Endpoint, GRACE, LinkServer, MESSAGE_BYTES_MAX, PeerIdentity, QUEUE_MESSAGES,
+    dial, dial_over,
 };
+pub use socket::Listener;
 pub use tonic::{Code, Request, Response, Status, async_trait};

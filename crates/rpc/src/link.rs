@@ -9,7 +9,7 @@ mod serve;
 
 pub use connection::{Connection, GRACE, PeerIdentity, QUEUE_MESSAGES};
 pub(crate) use dial::dial_tls;
-pub use dial::{DialError, Endpoint, dial};
+pub use dial::{DialError, Endpoint, dial, dial_over};
 pub use framing::MESSAGE_BYTES_MAX;
 pub use serve::LinkServer;
 

@@ -1,9 +1,40 @@
-//! What is set on every TCP socket, dialled or accepted.
+//! Where a port's connections come from, and what is set on every TCP socket, dialled or accepted.
 
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Where a port's connections come from.
+pub trait Listener: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    fn address(&self) -> io::Result<SocketAddr>;
+
+    /// Sets on what was accepted what its kind needs.
+    fn prepare(stream: &Self::Stream) -> io::Result<()>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Self::accept(self).await
+    }
+
+    fn address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+
+    fn prepare(stream: &TcpStream) -> io::Result<()> {
+        prepare(stream)
+    }
+}
 
 /// Bytes that the kernel takes and has not sent. Small, so that a ping is answered in time on a slow line: it waits behind
 /// what the kernel holds, and three silent seconds end a connection.

@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tonic::codegen::Service as _;
@@ -23,6 +22,7 @@ use super::v1::admin_server::AdminServer as Calls;
 use super::{Admin, AdminSocket, Caller, roles};
 use crate::accept::{Accepted, accept, stopped};
 use crate::http2;
+use crate::socket::Listener;
 
 /// Of one request or answer.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -94,15 +94,15 @@ impl<T: Admin> AdminServer<T> {
     }
 
     /// As [`AdminServer::serve_socket`], for callers with certificates; their roles are checked.
-    pub async fn serve_tls(
+    pub async fn serve_tls<L: Listener>(
         self,
-        listener: TcpListener,
+        listener: L,
         tls: Tls,
         stop: watch::Receiver<bool>,
     ) -> io::Result<()> {
-        info!(address = %listener.local_addr()?, "the admin port is open");
+        info!(address = %listener.address()?, "the admin port is open");
         let (refusals, of_each) = (self.refusals.clone(), stop.clone());
-        let serve = move |accepted: Accepted| {
+        let serve = move |accepted: Accepted<L::Stream>| {
             let (server, stop) = (self.clone(), of_each.clone());
             async move {
                 let Accepted { stream, certificate, place, .. } = accepted;

@@ -51,28 +51,45 @@ impl std::fmt::Display for Endpoint {
 /// Why there is no connection. Dialling again may help with each of them, once somebody mended what it names.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    #[error("{endpoint} cannot be reached: {why}")]
+    #[error("{endpoint} cannot be reached: {why}; is its node running, and the way to that port open?")]
     Unreachable { endpoint: Endpoint, why: String },
     /// We do not trust them.
-    #[error("{endpoint} is not trusted: {why}")]
+    #[error("{endpoint} is not trusted: {why}; look at the certificates of both ends")]
     Untrusted { endpoint: Endpoint, why: String },
-    #[error("the TLS handshake with {endpoint} failed: {why}")]
+    /// The line, or a peer that does not do as peers do.
+    #[error("the handshake with {endpoint} failed: {why}; is it a node's port, and the line good?")]
     Handshake { endpoint: Endpoint, why: String },
-    #[error("{endpoint} is not a link port: {why}")]
+    #[error("{endpoint} is not a link port: {why}; is it the right host and port?")]
     NotLink { endpoint: Endpoint, why: String },
     /// They do not trust us, or take no more.
-    #[error("{endpoint} refused this node: {why}")]
+    #[error("{endpoint} refused this node: {why}; the log there says more")]
     Refused { endpoint: Endpoint, why: String },
-    #[error("this node has no CA to verify peers by")]
+    #[error("this node has no CA to verify peers by; give it one under [tls]")]
     NoTrust,
 }
 
 /// Opens one HTTP/2 connection of its own, and the one session on it. Returns when the peer has taken it.
 pub async fn dial(endpoint: &Endpoint, tls: &Tls) -> Result<Connection, DialError> {
+    if tls.client().is_none() {
+        return Err(DialError::NoTrust);
+    }
+    let stream = Steps { endpoint }.connect().await?;
+    let address = stream.peer_addr().map(|it| it.to_string()).unwrap_or_default();
+    dial_over(endpoint, tls, stream, address).await
+}
+
+/// As [`dial`], over a stream that leads to the peer already; `address` is the peer's.
+pub async fn dial_over<IO>(
+    endpoint: &Endpoint,
+    tls: &Tls,
+    stream: IO,
+    address: String,
+) -> Result<Connection, DialError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let steps = Steps { endpoint };
     let config = tls.client().ok_or(DialError::NoTrust)?;
-    let stream = steps.connect().await?;
-    let address = stream.peer_addr().map(|it| it.to_string()).unwrap_or_default();
     let (stream, certificate) = steps.shake_hands(stream, config).await?;
     let stream = steps.first_word(stream).await?;
     let peer = PeerIdentity { names: certificate.names, roles: certificate.roles, address };
@@ -80,7 +97,7 @@ pub async fn dial(endpoint: &Endpoint, tls: &Tls) -> Result<Connection, DialErro
 }
 
 /// The connection and the handshake alone, for another service than the link's.
-pub(crate) async fn dial_tls(endpoint: &Endpoint, tls: &Tls) -> Result<Heard, DialError> {
+pub(crate) async fn dial_tls(endpoint: &Endpoint, tls: &Tls) -> Result<Heard<TcpStream>, DialError> {
     let steps = Steps { endpoint };
     let config = tls.client().ok_or(DialError::NoTrust)?;
     let stream = steps.connect().await?;
@@ -101,6 +118,10 @@ impl Steps<'_> {
         DialError::Untrusted { endpoint: self.endpoint.clone(), why: why.to_string() }
     }
 
+    fn handshake(&self, why: impl ToString) -> DialError {
+        DialError::Handshake { endpoint: self.endpoint.clone(), why: why.to_string() }
+    }
+
     fn not_link(&self, why: impl ToString) -> DialError {
         DialError::NotLink { endpoint: self.endpoint.clone(), why: why.to_string() }
     }
@@ -119,11 +140,11 @@ impl Steps<'_> {
         Ok(stream)
     }
 
-    async fn shake_hands(
+    async fn shake_hands<IO: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        stream: TcpStream,
+        stream: IO,
         config: Arc<ClientConfig>,
-    ) -> Result<(TlsStream<TcpStream>, Certificate), DialError> {
+    ) -> Result<(TlsStream<IO>, Certificate), DialError> {
         let name = self.endpoint.server_name.as_ref().unwrap_or(&self.endpoint.host);
         let name = ServerName::try_from(name.clone())
             .map_err(|_| self.untrusted(format_args!("{name:?} is no name that a certificate could have")))?;
@@ -131,8 +152,7 @@ impl Steps<'_> {
         let stream = match timeout(STEP_MAX, shaking).await {
             Ok(shaken) => shaken.map_err(|e| self.handshake_error(&e))?,
             Err(_) => {
-                let why = format!("nothing within {}s", STEP_MAX.as_secs());
-                return Err(DialError::Handshake { endpoint: self.endpoint.clone(), why });
+                return Err(self.handshake(format_args!("nothing within {}s", STEP_MAX.as_secs())));
             }
         };
         let (_, session) = stream.get_ref();
@@ -147,7 +167,10 @@ impl Steps<'_> {
 
     /// In TLS 1.3 a server verifies our certificate after our handshake is over. A server of ours speaks first, so its first
     /// word tells whether it took us; nothing is sent before, so that no reset overtakes its alert.
-    async fn first_word(&self, mut stream: TlsStream<TcpStream>) -> Result<Heard, DialError> {
+    async fn first_word<IO: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut stream: TlsStream<IO>,
+    ) -> Result<Heard<IO>, DialError> {
         let mut word = [0; 256];
         let heard = match timeout(STEP_MAX, stream.read(&mut word)).await {
             Ok(Ok(0)) => return Err(self.refused("it closed the connection")),
@@ -160,7 +183,10 @@ impl Steps<'_> {
         Ok(Heard { heard, stream })
     }
 
-    async fn open(&self, stream: Heard, peer: PeerIdentity) -> Result<Connection, DialError> {
+    async fn open<IO>(&self, stream: Heard<IO>, peer: PeerIdentity) -> Result<Connection, DialError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         if !peer.roles.contains(&Role::Link) {
             return Err(self.untrusted(format_args!("its certificate lacks {}", Role::Link.uri())));
         }
@@ -168,7 +194,7 @@ impl Steps<'_> {
         let (mut sender, dispatch) = http2::client(executor)
             .handshake::<_, Outgoing>(TokioIo::new(stream))
             .await
-            .map_err(|e| self.not_link(chain(&e)))?;
+            .map_err(|e| self.handshake(chain(&e)))?;
         let address = peer.address.clone();
         let (connection, ends) = pair(peer, Ending::default(), Trailers::None);
         crew.hire(dispatch);
@@ -176,7 +202,7 @@ impl Steps<'_> {
         let request = request(self.endpoint, ends.body).map_err(|e| self.unreachable(e))?;
         let answer = match timeout(STEP_MAX, sender.send_request(request)).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(e)) => return Err(self.refused(chain(&e))),
+            Ok(Err(e)) => return Err(self.handshake(chain(&e))),
             Err(_) => return Err(self.not_link(format_args!("no answer within {}s", STEP_MAX.as_secs()))),
         };
         self.check(&answer)?;
@@ -205,9 +231,9 @@ impl Steps<'_> {
             Some(TlsFault::InvalidCertificate(wrong)) => self.untrusted(words(wrong)),
             Some(TlsFault::AlertReceived(alert)) => self.refused(alert_words(*alert)),
             Some(TlsFault::InvalidMessage(_)) => self.not_link("it does not speak TLS"),
-            Some(other) => DialError::Handshake { endpoint: self.endpoint.clone(), why: other.to_string() },
+            Some(other) => self.handshake(other),
             None if e.kind() == io::ErrorKind::UnexpectedEof => self.refused("it closed the connection"),
-            None => DialError::Handshake { endpoint: self.endpoint.clone(), why: e.to_string() },
+            None => self.handshake(e),
         }
     }
 }
@@ -270,12 +296,12 @@ fn chain(e: &dyn std::error::Error) -> String {
 }
 
 /// A stream of which the first bytes were read.
-pub(crate) struct Heard {
+pub(crate) struct Heard<IO> {
     heard: Bytes,
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<IO>,
 }
 
-impl AsyncRead for Heard {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Heard<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -291,7 +317,7 @@ impl AsyncRead for Heard {
     }
 }
 
-impl AsyncWrite for Heard {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Heard<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, from)
     }

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, watch};
@@ -27,13 +28,14 @@ use super::outgoing::{Outgoing, Trailers};
 use super::{CONTENT_TYPE, SESSION};
 use crate::accept::{Accepted, HANDSHAKE_MAX, accept, stopped};
 use crate::http2;
+use crate::socket::Listener;
 
 /// For sessions to end by themselves, once the port is to close.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// The link port, bound.
-pub struct LinkServer {
-    listener: TcpListener,
+pub struct LinkServer<L = TcpListener> {
+    listener: L,
     tls: Tls,
     refusals: Refusals,
 }
@@ -42,13 +44,15 @@ impl LinkServer {
     pub async fn bind(address: SocketAddr, tls: Tls) -> io::Result<Self> {
         Ok(Self::new(TcpListener::bind(address).await?, tls))
     }
+}
 
-    pub fn new(listener: TcpListener, tls: Tls) -> Self {
+impl<L: Listener> LinkServer<L> {
+    pub fn new(listener: L, tls: Tls) -> Self {
         Self { listener, tls, refusals: Refusals::new("link") }
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.address()
     }
 
     /// Counts on while the port is served.
@@ -60,7 +64,7 @@ impl LinkServer {
     /// gone, nothing is accepted; returns when every connection is gone, which is three seconds later at most.
     pub async fn serve(self, connections: mpsc::Sender<Connection>, stop: watch::Receiver<bool>) {
         let Self { listener, tls, refusals } = self;
-        if let Ok(address) = listener.local_addr() {
+        if let Ok(address) = listener.address() {
             info!(%address, "the link port is open");
         }
         let (of_each, noted) = (stop.clone(), refusals.clone());
@@ -87,8 +91,8 @@ struct Refused {
     why: String,
 }
 
-async fn serve(
-    accepted: Accepted,
+async fn serve<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    accepted: Accepted<IO>,
     connections: mpsc::Sender<Connection>,
     refusals: Refusals,
     mut stop: watch::Receiver<bool>,

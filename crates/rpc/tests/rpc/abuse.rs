@@ -196,7 +196,7 @@ async fn a_full_house_is_said() {
         open.push(dial(&port.endpoint, &tls).await.unwrap());
     }
     let error = dial(&port.endpoint, &tls).await.unwrap_err();
-    assert!(error.to_string().ends_with("too many sessions wait to begin"), "{error}");
+    assert!(error.to_string().contains("too many sessions wait to begin"), "{error}");
 }
 
 #[tokio::test]

@@ -45,14 +45,14 @@ async fn a_dialler_that_the_port_does_not_trust_is_told_why() {
         let stranger = Files { ca: Some(pki.ca()), ..other.files(&NODE) };
         let (error, counted) = refused(pki.node(), &Tls::open(stranger, Purpose::Grpc).unwrap()).await;
         assert!(matches!(error, DialError::Refused { .. }), "{error}");
-        assert!(error.to_string().ends_with("this node's certificate is of another CA"), "{error}");
+        assert!(error.to_string().contains("this node's certificate is of another CA"), "{error}");
         assert_eq!(counted, 1);
     }
 
     let late = pki.tls(&Wish { name: "late", days: -1, ..NODE });
     let (error, counted) = refused(pki.node(), &late).await;
     assert!(matches!(error, DialError::Refused { .. }), "{error}");
-    assert!(error.to_string().ends_with("this node's certificate expired"), "{error}");
+    assert!(error.to_string().contains("this node's certificate expired"), "{error}");
     assert_eq!(counted, 1);
 
     let operator = pki.tls(&Wish { name: "ann", roles: &[Role::Admin], ..NODE });
@@ -134,7 +134,7 @@ async fn what_is_no_link_port_is_told_from_what_is_not_there() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     };
     let (error, ()) = futures::join!(dial(&endpoint, &client), plain);
-    assert!(error.unwrap_err().to_string().ends_with("is not a link port: it does not speak TLS"));
+    assert!(error.unwrap_err().to_string().contains("is not a link port: it does not speak TLS"));
 
     let kafka = Tls::open(pki.files(&NODE), Purpose::Kafka).unwrap();
     let tls = async {
@@ -142,7 +142,7 @@ async fn what_is_no_link_port_is_told_from_what_is_not_there() {
         TlsAcceptor::from(kafka.server()).accept(stream).await
     };
     let (error, _) = futures::join!(dial(&endpoint, &client), tls);
-    assert!(error.unwrap_err().to_string().ends_with("is not a link port: it speaks TLS, and not HTTP/2"));
+    assert!(error.unwrap_err().to_string().contains("is not a link port: it speaks TLS, and not HTTP/2"));
 
     let shut = async { drop(listener.accept().await.unwrap()) };
     let (error, ()) = futures::join!(dial(&endpoint, &client), shut);

@@ -1,4 +1,4 @@
-//! Both ends of the link's transport and of the admin service, over real sockets.
+//! Both ends of the link's transport and of the admin service, over real sockets and over pipes in memory.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -10,9 +10,12 @@
 
 mod abuse;
 mod admin;
+mod cases;
+mod cuts;
 mod ends;
 mod handshakes;
 mod line;
+mod pipe;
 mod pki;
 mod sessions;
 mod throughput;
