@@ -2,7 +2,10 @@
 
     load.py write ADDRESS TOPIC ACKS SEEN STOP    until the file STOP is there; then everything is delivered, and what
                                                   was acknowledged and seen stands in the files ACKS and SEEN
+    load.py calm ADDRESS MIRROR TOPIC ACKS SEEN STOP    the same, slower, so that it may go on for long; it is read at the
+                                                  mirror, too, and by a group
     load.py check ADDRESS TOPIC ACKS SEEN         all that is read is what was acknowledged, once, and what was seen
+    load.py group ADDRESS TOPIC                   the group does not stand behind the end
 
 One idempotent producer per codec, in turn to every partition. A line of ACKS or SEEN is "PARTITION OFFSET SHA-256".
 """
@@ -14,13 +17,14 @@ import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 import rows
 
 PARTITIONS = 4
 OUTSTANDING_MAX = 500
 PATIENCE = 60
+GROUP = "readers"
 
 
 def producer_of(address, codec):
@@ -74,7 +78,72 @@ class Reader(threading.Thread):
             self.seen[place(message)] = digest(message.value())
 
 
-def write(address, topic, acks_path, seen_path, stop_path):
+class Member(threading.Thread):
+    """A group of one, which commits what it read, and is another one every few seconds; what was committed never goes back."""
+
+    def __init__(self, address, topic):
+        super().__init__(daemon=True)
+        self.address, self.topic, self.consumer = address, topic, None
+        self.committed, self.failed, self.ends = {}, None, None
+
+    def run(self):
+        try:
+            self.read()
+        except Exception as e:
+            self.failed = e
+
+    def begin(self):
+        """The next member. Its first record of a partition stands where the one before it committed, or behind."""
+        if self.consumer is not None:
+            self.consumer.close()
+        settings = {"bootstrap.servers": self.address, "group.id": GROUP, "enable.auto.commit": False, "log_level": 0}
+        settings |= {"auto.offset.reset": "earliest", "reconnect.backoff.max.ms": 200, "fetch.wait.max.ms": 50}
+        self.consumer = Consumer(settings | {"topic.metadata.refresh.interval.ms": 1000, "session.timeout.ms": 6000})
+        firsts = set()
+        self.consumer.subscribe([self.topic], on_assign=lambda *_: firsts.clear())
+        return firsts, {}, time.monotonic()
+
+    def read(self):
+        last = began = 0
+        while self.ends is None or any(self.committed.get(at, 0) < end for at, end in self.ends.items()):
+            if time.monotonic() > began + 2.5:
+                firsts, nexts, began = self.begin()
+            message = self.consumer.poll(0.1)
+            if message is not None and not message.error():
+                partition, offset = place(message)
+                least = self.committed.get(partition, 0)
+                assert partition in firsts or offset >= least, f"{partition}: {least} was committed, {offset} is given"
+                firsts.add(partition)
+                nexts[partition] = offset + 1
+            if nexts and time.monotonic() > last + 0.3:
+                last = time.monotonic()
+                self.commit(dict(nexts))
+
+    def commit(self, nexts):
+        offsets = [TopicPartition(self.topic, partition, offset) for partition, offset in nexts.items()]
+        try:
+            told = self.consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException:
+            return  # it may stand there, and is not counted on
+        for it in told:
+            if it.error is None:
+                self.committed[it.partition] = it.offset
+
+
+def group(address, topic):
+    consumer = Consumer({"bootstrap.servers": address, "group.id": GROUP, "log_level": 0})
+    asked = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+    for it in consumer.committed(asked, PATIENCE):
+        _, end = consumer.get_watermark_offsets(it, PATIENCE)
+        assert it.offset <= end, f"{it.partition}: the group stands at {it.offset}, the end is {end}"
+        print(it.partition, it.offset, end)
+
+
+def calm(address, mirror, *arguments):
+    write(address, *arguments, pause=0.06, others=[Reader(mirror, arguments[0]), Member(address, arguments[0])])
+
+
+def write(address, topic, acks_path, seen_path, stop_path, pause=0.005, others=()):
     acks = open(acks_path, "w")
     ends, failures = {}, []
 
@@ -91,7 +160,9 @@ def write(address, topic, acks_path, seen_path, stop_path):
 
     producers = {codec: producer_of(address, codec) for codec in rows.CODECS}
     reader = Reader(address, topic)
-    reader.start()
+    readers = [reader, *others]
+    for it in readers:
+        it.start()
     chance, count = random.Random(topic), 0
     while not pathlib.Path(stop_path).exists():
         for codec, producer in producers.items():
@@ -102,14 +173,19 @@ def write(address, topic, acks_path, seen_path, stop_path):
                     producer.produce(topic, value, partition=count % PARTITIONS, on_delivery=on_delivery(digest(value)))
             producer.poll(0)
         acks.flush()
-        assert not failures and reader.failed is None, (failures, reader.failed)
-        time.sleep(0.005)
+        assert not failures and not any(it.failed for it in readers), (failures, [it.failed for it in readers])
+        time.sleep(pause)
     left = sum(producer.flush(PATIENCE) for producer in producers.values())
     acks.close()
     assert left == 0 and not failures, f"{left} of {count} records were never delivered: {failures[:3]}"
-    reader.ends = ends
-    reader.join(PATIENCE)
-    assert not reader.is_alive() and reader.failed is None, f"the reader: {reader.failed}"
+    for it in readers:
+        it.ends = ends
+    for it in readers:
+        it.join(PATIENCE)
+        assert not it.is_alive() and it.failed is None, f"{type(it).__name__}: {it.failed}, of {ends}"
+    for other in others:
+        for at, sha in getattr(other, "seen", {}).items():
+            assert reader.seen[at] == sha, f"at {at} the two sites gave two records"
     with open(seen_path, "w") as seen:
         for (partition, offset), sha in reader.seen.items():
             print(partition, offset, sha, file=seen)

@@ -1,4 +1,4 @@
-//! Numbers drawn from a seed that is printed.
+//! Numbers drawn from a seed that is known.
 
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Chance(u64);
 
 impl Chance {
+    /// The same numbers for the same seed.
+    pub const fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// From `CARRICK_SEED`, else from the time; cargo shows what is printed when the test fails.
     pub fn from_environment() -> Self {
         let set = std::env::var("CARRICK_SEED").ok();
@@ -21,6 +26,11 @@ impl Chance {
 
     pub fn below(&mut self, end: u64) -> u64 {
         self.within(0..end)
+    }
+
+    /// One of them.
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len() as u64) as usize]
     }
 
     pub fn within(&mut self, range: Range<u64>) -> u64 {

@@ -7,7 +7,7 @@
 //! there; what a node said is printed when its test fails.
 //!
 //! **Environment**: that of `scripts/test` (ring, foreign clients, skips), and `CARRICK_SEED` to draw the same again,
-//! `CARRICK_DAEMON` to test a program that was built elsewhere, with its `carrick` beside it.
+//! `CARRICK_CASES` to run these cases of a line of the campaign, `CARRICK_DAEMON` to test a program that was built elsewhere, with its `carrick` beside it.
 //!
 //! **Limits**: Unix; everything listens on 127.0.0.1.
 //!
@@ -24,6 +24,7 @@
 
 mod carrick;
 mod carrickd;
+mod cases;
 mod chance;
 mod deadline;
 mod load;
@@ -34,9 +35,11 @@ mod python;
 mod ring;
 mod site;
 mod stored;
+mod talk;
 
 pub use carrick::{carrick, carrick_refuses, carrick_table, until};
 pub use carrickd::{carrickd, cli};
+pub use cases::{cases, in_case};
 pub use chance::Chance;
 pub use deadline::deadline;
 pub use load::Load;
@@ -47,3 +50,4 @@ pub use python::{Python, kcat};
 pub use ring::{Ring, ring, skip};
 pub use site::{Node, Site};
 pub use stored::{Stored, assert_equal, stored};
+pub use talk::Talk;

@@ -73,9 +73,21 @@ impl Pair {
         Self { east: Site::linked(&pki.node("east")), west: Site::linked(&pki.node("west")), pki }
     }
 
+    /// As [`Site::linked_with_settings`], both.
+    pub fn with_settings(more: &str) -> Self {
+        let pki = Pki::new();
+        let site = |name| Site::linked_with_settings(&pki.node(name), more);
+        Self { east: site("east"), west: site("west"), pki }
+    }
+
     /// West makes a link to east, and it connects.
     pub fn connect(&self) {
-        carrick(&self.west, &["link", "create", Self::LINK, "--peer", &self.east.link()]);
+        self.connect_by(&self.east.link());
+    }
+
+    /// As [`Pair::connect`], where `peer` leads to east.
+    pub fn connect_by(&self, peer: &str) {
+        carrick(&self.west, &["link", "create", Self::LINK, "--peer", peer]);
         until(&self.west, "link", Self::LINK, PATIENCE, |it| it["state"] == "CONNECTED");
     }
 

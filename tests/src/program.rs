@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,6 +75,17 @@ impl Program {
         self.command.stdout(file("stdout")).stderr(self.stderr.unwrap_or(stderr));
         let child = self.command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.name));
         Running { name: self.name, child, said }
+    }
+
+    /// Starts it with a pipe to it and one from it.
+    pub(crate) fn converse(mut self) -> (Running, ChildStdin, ChildStdout) {
+        let said = TempDir::new().unwrap();
+        let file = |name: &str| File::create(said.path().join(name)).unwrap();
+        file("stdout");
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file("stderr"));
+        let mut child = self.command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        (Running { name: self.name, child, said }, stdin, stdout)
     }
 
     /// Runs it to its end, whatever that is.

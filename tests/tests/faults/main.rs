@@ -1,0 +1,24 @@
+//! Lines of the campaign that need real processes: a case is one fault with its checks, and its number the seed of what is drawn
+//! in it. `CARRICK_CASES=from..to` names the cases; else each line runs the share of its ring.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test: it touches files and ends at the first surprise"
+)]
+
+mod killed;
+
+use std::time::Duration;
+
+use carrick_tests::{Python, Talk};
+
+const SOON: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
+const TOPIC: &str = "orders";
+
+/// Somebody who looks into nodes.
+fn look(python: &Python) -> Talk {
+    Talk::start(python.script("clients/look.py"))
+}
