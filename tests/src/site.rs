@@ -65,6 +65,19 @@ impl Site {
         site
     }
 
+    /// With more arguments to `carrickd dev`.
+    ///
+    /// # Panics
+    /// If this site has a settings file.
+    #[must_use]
+    pub fn and(mut self, more: &[&str]) -> Self {
+        match &mut self.run {
+            Run::Dev { arguments } => arguments.extend(more.iter().map(ToString::to_string)),
+            Run::Settings(path) => panic!("it is started with {}", path.display()),
+        }
+        self
+    }
+
     /// As [`Site::with_settings`], with links.
     pub fn linked_with_settings(tls: &Tls, more: &str) -> Self {
         let mut site = Self::new();
@@ -170,6 +183,8 @@ pub struct Node {
     running: Running,
     /// Where its Kafka listener is.
     pub kafka: String,
+    /// Where health and metrics are, if they are served.
+    pub http: Option<String>,
 }
 
 impl Node {
@@ -184,8 +199,9 @@ impl Node {
                 Some(status) => panic!("carrickd did not start: {status}"),
             }
         });
-        let kafka = said.lines().find_map(|line| line.strip_prefix("kafka kafka "));
-        Self { running, kafka: kafka.expect("a node names its listener kafka").to_string() }
+        let named = |what: &str| said.lines().find_map(|line| line.strip_prefix(what)).map(str::to_string);
+        let kafka = named("kafka kafka ").expect("a node names its listener kafka");
+        Self { running, kafka, http: named("http ") }
     }
 
     /// Stops the clock for it: it is there, and does nothing.

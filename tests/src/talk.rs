@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{Program, Running};
+use crate::{Program, Python, Running};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,6 +20,11 @@ pub struct Talk {
 }
 
 impl Talk {
+    /// Somebody who looks into nodes: `clients/look.py`.
+    pub fn look(python: &Python) -> Self {
+        Self::start(python.script("clients/look.py"))
+    }
+
     pub fn start(program: Program) -> Self {
         let (running, questions, said) = program.converse();
         let (tell, answers) = channel();

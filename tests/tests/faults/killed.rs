@@ -8,7 +8,7 @@ use carrick_tests::{
 };
 use serde_json::Value;
 
-use crate::{LONG, SOON, TOPIC, look};
+use crate::{LONG, SOON, TOPIC};
 
 const PARTITIONS: &str = "4";
 /// For the mirror to have all that its source had when both were back.
@@ -39,7 +39,7 @@ impl<'a> World<'a> {
             let calm = python.script("clients/load.py").args(["calm", &east, &west, TOPIC]);
             calm.arg(acks).arg(seen).arg(stop)
         });
-        let look = look(python);
+        let look = Talk::look(python);
         Self { pair, nodes, python, look, load, slowest_start: Duration::ZERO, slowest_end: 0.0 }
     }
 

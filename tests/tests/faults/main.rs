@@ -12,13 +12,6 @@ mod killed;
 
 use std::time::Duration;
 
-use carrick_tests::{Python, Talk};
-
 const SOON: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(600);
 const TOPIC: &str = "orders";
-
-/// Somebody who looks into nodes.
-fn look(python: &Python) -> Talk {
-    Talk::start(python.script("clients/look.py"))
-}
