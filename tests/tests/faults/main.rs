@@ -9,9 +9,17 @@
 )]
 
 mod killed;
+mod paused;
 
 use std::time::Duration;
+
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 const LONG: Duration = Duration::from_secs(600);
 const TOPIC: &str = "orders";
+
+/// What a script printed, an object a line.
+fn lines(said: &str) -> Vec<Value> {
+    said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
