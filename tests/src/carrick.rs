@@ -23,6 +23,16 @@ pub fn carrick(site: &Site, arguments: &[&str]) -> Value {
     serde_json::from_str(&said).unwrap_or_else(|e| panic!("{arguments:?}: {e}: {said}"))
 }
 
+/// `carrick status`: whether all is well, and what it tells.
+pub fn carrick_status(site: &Site) -> (bool, Value) {
+    let ended = command(site, &["status"]).args(["--output", "json"]).end(PATIENCE);
+    assert!(matches!(ended.status.code(), Some(0 | 3)), "{ended:?}");
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|e| panic!("{e}: {ended:?}"));
+    let well = ended.status.success();
+    assert_eq!(told["well"], well, "{told:#}");
+    (well, told)
+}
+
 /// What the command prints for people.
 pub fn carrick_table(site: &Site, arguments: &[&str]) -> String {
     command(site, arguments).run(PATIENCE)

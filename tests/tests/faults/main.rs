@@ -8,6 +8,7 @@
     reason = "a test: it touches files and ends at the first surprise"
 )]
 
+mod cut;
 mod killed;
 mod paused;
 

@@ -2,7 +2,7 @@
 
 use carrick_tests::{Pair, Python, assert_equal, ring, stored};
 
-use crate::{LONG, SOON, TOPIC, ask};
+use crate::{LONG, TOPIC, ask};
 
 /// The topic's id at each site.
 fn ids(python: &Python, pair: &Pair) -> (String, String) {
