@@ -7,9 +7,20 @@ use carrick_record::{Stamped, batch_hash};
 pub struct Digest(pub u128);
 
 impl Digest {
+    /// Of one batch.
+    #[must_use]
+    pub fn of(batch: &Stamped) -> Self {
+        Self(batch_hash(&batch.header, &batch.body))
+    }
+
     #[must_use]
     pub fn plus(self, batch: &Stamped) -> Self {
-        Self(self.0.wrapping_add(batch_hash(&batch.header, &batch.body)))
+        self.and(Self::of(batch))
+    }
+
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self(self.0.wrapping_add(later.0))
     }
 
     /// The digest of what lies between `earlier` and here.

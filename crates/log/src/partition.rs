@@ -244,12 +244,15 @@ impl Inner {
 pub struct Partition {
     pub(crate) shared: Arc<Shared>,
     pub(crate) place: Place,
+    /// Held by who writes to the partition's files, and taken before [`Inner`]: a disk that is stuck holds up writers alone.
+    pub(crate) files: Mutex<()>,
+    /// Never held over a write.
     inner: Mutex<Inner>,
 }
 
 impl Partition {
     pub(crate) fn new(shared: Arc<Shared>, place: Place, inner: Inner) -> Arc<Self> {
-        Arc::new(Self { shared, place, inner: Mutex::new(inner) })
+        Arc::new(Self { shared, place, files: Mutex::default(), inner: Mutex::new(inner) })
     }
 
     pub fn topic(&self) -> TopicId {
@@ -365,8 +368,9 @@ impl Partition {
         self.inner.lock().waiters.register(wake);
     }
 
-    /// Changes who may append.
+    /// Changes who may append. What is being written stands before it returns.
     pub fn set_role(&self, role: Role) {
+        let _turn = self.files.lock();
         let mut inner = self.inner.lock();
         if inner.role != Role::Gone {
             inner.role = role;

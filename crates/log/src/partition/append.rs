@@ -8,6 +8,7 @@ use carrick_sys::Opening;
 use carrick_types::{Generation, LeaderEpoch, Offset, Timestamp};
 
 use super::{Damage, DamageKind, Inner, Partition, Role};
+use crate::digest::Digest;
 use crate::epochs::NO_EPOCH;
 use crate::page::{Before, Page};
 use crate::producers::{ProducerRefusal, Verdict};
@@ -62,7 +63,8 @@ impl Partition {
         append_time: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        let mut inner = self.lock();
+        let _turn = self.files.lock();
+        let inner = self.lock();
         self.writable(&inner)?;
         let Role::Writable { epoch } = inner.role else {
             return Err(AppendError::NotWritable { role: inner.role });
@@ -75,6 +77,7 @@ impl Partition {
             Err(refusal) => return Err(AppendError::Producer { refusal, known_end: inner.end }),
         }
         let base = inner.end;
+        drop(inner);
         let length = batch.header.last_offset_delta;
         if base.get().checked_add(i64::from(length) + 1).is_none() {
             return Err(AppendError::Full);
@@ -83,8 +86,8 @@ impl Partition {
         if let Some(time) = append_time {
             stamped = stamped.with_append_time(time);
         }
-        self.write(&mut inner, &stamped, control_of(batch), now)?;
-        Ok(Appended { base, end: inner.end, duplicate: false, max_time: stamped.header.max_timestamp })
+        let end = self.write(&stamped, None, control_of(batch), now)?;
+        Ok(Appended { base, end, duplicate: false, max_time: stamped.header.max_timestamp })
     }
 
     /// Appends a marker of this node's own, before clients may write.
@@ -94,15 +97,18 @@ impl Partition {
         epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        let mut inner = self.lock();
-        self.writable(&inner)?;
-        if inner.role != Role::Closed {
-            return Err(AppendError::NotWritable { role: inner.role });
-        }
-        let base = inner.end;
+        let _turn = self.files.lock();
+        let base = {
+            let inner = self.lock();
+            self.writable(&inner)?;
+            if inner.role != Role::Closed {
+                return Err(AppendError::NotWritable { role: inner.role });
+            }
+            inner.end
+        };
         let stamped = Stamped::verbatim(batch).at(base, epoch);
-        self.write(&mut inner, &stamped, control_of(batch), now)?;
-        Ok(Appended { base, end: inner.end, duplicate: false, max_time: stamped.header.max_timestamp })
+        let end = self.write(&stamped, None, control_of(batch), now)?;
+        Ok(Appended { base, end, duplicate: false, max_time: stamped.header.max_timestamp })
     }
 
     /// Appends a source's batch, whose checksum was verified, at its own offset: at the log's end or, past a hole that the
@@ -113,7 +119,8 @@ impl Partition {
         epoch: Option<LeaderEpoch>,
         now: Timestamp,
     ) -> Result<Offset, MirrorError> {
-        let mut inner = self.lock();
+        let _turn = self.files.lock();
+        let inner = self.lock();
         self.writable(&inner)?;
         let Role::Mirror { generation } = inner.role else {
             return Err(AppendError::NotWritable { role: inner.role }.into());
@@ -136,16 +143,9 @@ impl Partition {
         {
             return Err(MirrorError::Generation { found, generation });
         }
-        let was = (inner.start, inner.end, inner.durable);
-        if inner.end == Offset::ZERO {
-            let base = header.base_offset;
-            (inner.start, inner.end, inner.durable) = (base, base, base);
-        }
-        if let Err(failed) = self.write(&mut inner, &stamped, control_of(batch), now) {
-            (inner.start, inner.end, inner.durable) = was;
-            return Err(failed.into());
-        }
-        Ok(inner.end)
+        let begins = (inner.end == Offset::ZERO).then_some(header.base_offset);
+        drop(inner);
+        Ok(self.write(&stamped, begins, control_of(batch), now)?)
     }
 
     /// On a mirror: how far the source's readers may read.
@@ -180,27 +180,27 @@ impl Partition {
         }
     }
 
+    /// With the turn at the files. `begins`: an empty log begins there. Returns the log's end.
     fn write(
         &self,
-        inner: &mut Inner,
         stamped: &Stamped,
+        begins: Option<Offset>,
         control: Option<ControlKind>,
         now: Timestamp,
-    ) -> Result<(), AppendError> {
+    ) -> Result<Offset, AppendError> {
         let size = stamped.size() as u64;
-        let limit = inner.settings.segment_bytes.unwrap_or(self.shared.settings.segment_bytes);
-        let full = |it: &Active| {
-            let apart = stamped.header.max_timestamp.since(it.first_time);
-            !it.is_empty() && (it.end + size > limit || apart > inner.settings.segment_ms)
-        };
-        if inner.active.as_ref().is_none_or(full) {
-            self.begin_segment(inner, stamped.header.base_offset)?;
+        if self.is_full(stamped.header.max_timestamp, size) {
+            self.begin_segment(stamped.header.base_offset, begins)?;
         }
-        let handle = self.active_handle(inner)?;
-        let position = inner.active.as_ref().map_or(0, |it| it.end);
+        let (handle, position) = {
+            let mut inner = self.lock();
+            (self.active_handle(&mut inner)?, inner.active.as_ref().map_or(0, |it| it.end))
+        };
         if let Err(failed) = handle.file.write_at(&[&stamped.head, &stamped.body], position) {
             // What was written of it must not be found by a recovery behind a later, shorter batch.
-            if let Err(e) = handle.file.set_len(position) {
+            let undone = handle.file.set_len(position);
+            let mut inner = self.lock();
+            if let Err(e) = undone {
                 let what = format!("a failed write was not undone: {e}");
                 inner.damage =
                     Some(self.damage_at(DamageKind::Corrupt, file_name(handle.base), position, what));
@@ -209,14 +209,29 @@ impl Partition {
             inner.active_dirty = Some(Arc::clone(&handle.file).as_durable());
             return Err(failed.into());
         }
-        let after = inner.digest.plus(stamped);
+        let sum = Digest::of(stamped);
+        let mut inner = self.lock();
+        if let Some(begin) = begins {
+            (inner.start, inner.end, inner.durable) = (begin, begin, begin);
+        }
+        let after = inner.digest.and(sum);
         inner.note(&stamped.header, control, after, now);
         if inner.active_dirty.is_none() {
             inner.active_dirty = Some(Arc::clone(&handle.file).as_durable());
         }
-        self.moved(inner);
-        self.mark_dirty(inner, size);
-        Ok(())
+        self.moved(&mut inner);
+        self.mark_dirty(&mut inner, size);
+        Ok(inner.end)
+    }
+
+    /// Whether a batch of that time and size goes to a new segment.
+    fn is_full(&self, time: Timestamp, size: u64) -> bool {
+        let inner = self.lock();
+        let limit = inner.settings.segment_bytes.unwrap_or(self.shared.settings.segment_bytes);
+        let full = |it: &Active| {
+            !it.is_empty() && (it.end + size > limit || time.since(it.first_time) > inner.settings.segment_ms)
+        };
+        inner.active.as_ref().is_none_or(full)
     }
 
     pub(crate) fn damage_at(&self, kind: DamageKind, file: String, position: u64, what: String) -> Damage {
@@ -224,10 +239,15 @@ impl Partition {
     }
 
     /// The file is named and stamped before anything is written to it, and durable with the first batch in it.
-    fn begin_segment(&self, inner: &mut Inner, base: Offset) -> io::Result<()> {
+    fn begin_segment(&self, base: Offset, begins: Option<Offset>) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
         let dir = &self.place.dir;
-        let first = inner.sealed.is_empty() && inner.active.is_none();
+        let (first, before) = {
+            let inner = self.lock();
+            let before = Before { start: inner.start, end: inner.end, durable: inner.durable };
+            let before = begins.map_or(before, |at| Before { start: at, end: at, durable: at });
+            (inner.sealed.is_empty() && inner.active.is_none(), before)
+        };
         if first {
             disk.create_dir_all(dir)?;
         }
@@ -237,15 +257,15 @@ impl Partition {
             dir.ancestors().take(ancestors).map(|dir| disk.dir(dir)).collect::<io::Result<Vec<_>>>()?;
         let path = dir.join(file_name(base));
         let file = disk.open(&path, Opening::New)?;
-        let before = Before { start: inner.start, end: inner.end, durable: inner.durable };
         if let Err(failed) = file.write_at(&[&self.page(base).encode(before)], 0) {
             // A start removes it too: nothing in it was ever told.
             let _ = disk.remove_file(&path);
             return Err(failed);
         }
-        self.seal(inner);
-        inner.dirty.extend(dirs);
+        self.seal();
         let handle = self.keep(base, file);
+        let mut inner = self.lock();
+        inner.dirty.extend(dirs);
         inner.active = Some(Active::new(base, inner.digest, Arc::downgrade(&handle)));
         Ok(())
     }

@@ -50,6 +50,14 @@ pub(crate) struct Snapshot {
     turn: u64,
 }
 
+/// What a checkpoint rests on of the active segment's sidecar: to be made durable, and summed.
+struct Entries {
+    written: Vec<Arc<dyn Durable>>,
+    count: usize,
+    /// Of its header and entries.
+    crc: u32,
+}
+
 impl Saving {
     pub(crate) fn segment(&mut self, base: Offset, there: bool) {
         self.segments.retain(|(_, of, _)| *of != base);
@@ -73,44 +81,43 @@ impl Inner {
 impl Partition {
     /// What the next sync has to make durable, and what that will have made so: the end, bytes, a checkpoint.
     pub(crate) fn take_dirty(&self, into: &mut Vec<Arc<dyn Durable>>) -> (Offset, u64, Option<Snapshot>) {
+        let turn = self.is_checkpoint_due(&self.lock()).then(|| self.files.lock());
+        let written = turn.as_ref().map(|_| self.write_entries());
         let mut inner = self.lock();
         inner.queued = false;
-        let due = inner.saving.bytes >= EVERY_BYTES.max(inner.saving.size * EVERY_SIZES);
-        let able = inner.damage.is_none() && inner.role != Role::Gone && self.shared.halted().is_none();
-        let snapshot = if (due || inner.saving.wanted) && able && inner.unsaved() {
-            self.snapshot(&mut inner)
-        } else {
-            None
+        let snapshot = match written {
+            Some(Ok(entries)) if self.is_checkpoint_due(&inner) => self.snapshot(&mut inner, entries),
+            Some(Err(failed)) => {
+                tracing::warn!(topic = %self.place.topic, partition = %self.place.partition, error = %failed,
+                    "the index could not be written: the next start reads more");
+                (inner.saving.wanted, inner.saving.failed) = (false, true);
+                inner.waiters.wake_all();
+                None
+            }
+            _ => None,
         };
         into.append(&mut inner.dirty);
         into.extend(inner.active_dirty.take());
         (inner.end, std::mem::take(&mut inner.unsynced), snapshot)
     }
 
-    fn snapshot(&self, inner: &mut Inner) -> Option<Snapshot> {
+    fn is_checkpoint_due(&self, inner: &Inner) -> bool {
+        let due = inner.saving.bytes >= EVERY_BYTES.max(inner.saving.size * EVERY_SIZES);
+        let able = inner.damage.is_none() && inner.role != Role::Gone && self.shared.halted().is_none();
+        (due || inner.saving.wanted) && able && inner.unsaved()
+    }
+
+    fn snapshot(&self, inner: &mut Inner, entries: Option<Entries>) -> Option<Snapshot> {
         inner.saving.wanted = false;
-        inner.saving.on_its_way = true;
         let mut active = None;
-        if let Some(it) = &inner.active {
-            match self.write_entries(it) {
-                Ok((written, entries_crc)) => {
-                    let entries = it.index.entries.len();
-                    active = Some(self.active_state(inner, it, u32::try_from(entries).ok()?, entries_crc));
-                    inner.dirty.extend(written);
-                    if let Some(it) = &mut inner.active {
-                        it.written = entries;
-                    }
-                }
-                Err(failed) => {
-                    tracing::warn!(topic = %self.place.topic, partition = %self.place.partition, error = %failed,
-                        "the index could not be written: the next start reads more");
-                    inner.saving.on_its_way = false;
-                    inner.saving.failed = true;
-                    inner.waiters.wake_all();
-                    return None;
-                }
+        if let Some((it, entries)) = inner.active.as_ref().zip(entries) {
+            active = Some(self.active_state(inner, it, u32::try_from(entries.count).ok()?, entries.crc));
+            inner.dirty.extend(entries.written);
+            if let Some(it) = &mut inner.active {
+                it.written = entries.count;
             }
         }
+        inner.saving.on_its_way = true;
         let from = active.as_ref().map_or(inner.end, |it: &ActiveState| it.base);
         let checkpoint = Checkpoint {
             start: inner.start,
@@ -155,14 +162,17 @@ impl Partition {
         }
     }
 
-    /// Brings the sidecar up to the index's end. Returns what has to be made durable of it, and the sum of its header and
-    /// entries.
-    fn write_entries(&self, active: &Active) -> io::Result<(Vec<Arc<dyn Durable>>, u32)> {
-        let header = sidecar::header(&self.page(active.base));
-        let entries = sidecar::entries(&active.index.entries);
-        let sum = crc(&[header.as_slice(), &entries].concat());
+    /// Brings the active segment's sidecar up to the index's end, with the turn at the files. None without one.
+    fn write_entries(&self) -> io::Result<Option<Entries>> {
+        let (base, from, entries) = {
+            let inner = self.lock();
+            let Some(active) = &inner.active else { return Ok(None) };
+            (active.base, active.written, sidecar::entries(&active.index.entries))
+        };
+        let header = sidecar::header(&self.page(base));
+        let crc = crc(&[header.as_slice(), &entries].concat());
         let disk = &self.shared.sys.disk;
-        let path = self.sidecar_path(active.base);
+        let path = self.sidecar_path(base);
         let mut written = Vec::new();
         let file = match disk.open(&path, Opening::Write) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -171,14 +181,15 @@ impl Partition {
             }
             opened => opened?,
         };
-        let from = active.written * sidecar::ENTRY_LEN;
-        match active.written {
+        let at = from * sidecar::ENTRY_LEN;
+        match from {
             0 => file.write_at(&[&header, &entries], 0)?,
-            _ => file
-                .write_at(&[entries.get(from..).unwrap_or_default()], (sidecar::HEADER_LEN + from) as u64)?,
+            _ => {
+                file.write_at(&[entries.get(at..).unwrap_or_default()], (sidecar::HEADER_LEN + at) as u64)?
+            }
         }
         written.push(file.as_durable());
-        Ok((written, sum))
+        Ok(Some(Entries { written, count: entries.len() / sidecar::ENTRY_LEN, crc }))
     }
 
     /// A checkpoint reached its home, or did not.
@@ -220,12 +231,18 @@ impl Partition {
         }
     }
 
-    /// Ends the active segment: its sidecar whole, the files in the next sync.
-    pub(crate) fn seal(&self, inner: &mut Inner) {
+    /// Ends the active segment, with the turn at the files: its sidecar whole, the files in the next sync.
+    pub(crate) fn seal(&self) {
+        let whole = self
+            .lock()
+            .active
+            .as_ref()
+            .map(|it| (it.base, sidecar::whole(&self.page(it.base), &it.index, it.end)));
+        let Some((base, whole)) = whole else { return };
+        let written = self.write_sidecar(base, &whole);
+        let mut inner = self.lock();
         let Some(active) = inner.active.take() else { return };
-        match self
-            .write_sidecar(active.base, &sidecar::whole(&self.page(active.base), &active.index, active.end))
-        {
+        match written {
             Ok(file) => inner.dirty.push(file.as_durable()),
             // It is made again when it is looked for.
             Err(failed) => {
@@ -239,9 +256,10 @@ impl Partition {
             let _ = handle.index.set(active.index);
         }
         inner.saving.segment(active.base, true);
+        let next = inner.end;
         inner.sealed.push(Sealed {
             base: active.base,
-            next: inner.end,
+            next,
             end: active.end,
             max_time: active.max_time,
             digest: active.digest,

@@ -117,6 +117,7 @@ impl Partition {
     /// Moves the start of a writable log as its topic's retention has it, and seals a segment that is to go. Returns whether
     /// there are segments to remove.
     pub(crate) fn expire(&self, now: Timestamp) -> bool {
+        let _turn = self.files.lock();
         let mut inner = self.lock();
         if inner.damage.is_some() {
             return false;
@@ -143,7 +144,9 @@ impl Partition {
             let all = inner.sealed.last().is_none_or(|it| it.next <= start);
             let active_goes = inner.active.as_ref().is_some_and(|it| !it.is_empty() && expired(it.max_time));
             if all && active_goes && inner.end <= high {
-                self.seal(&mut inner);
+                drop(inner);
+                self.seal();
+                inner = self.lock();
                 start = inner.end;
             }
             self.begin_at(&mut inner, start);
