@@ -16,7 +16,7 @@ use carrick_record::{Batch, ControlKind, HEADER_LEN, Header, PREFIX_LEN, Stamped
 use carrick_sys::{Disk, File, Opening};
 use carrick_types::limits::REQUEST_BYTES_MAX;
 use carrick_types::{LeaderEpoch, Offset, Timestamp};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::epochs::NO_EPOCH;
 use crate::handles::Handle;
@@ -33,6 +33,9 @@ use resume::Resumed;
 const CHUNK: usize = 1 << 20;
 /// A torn tail is searched for whole batches this far; as many bytes are summed for it at most.
 const SEARCH_MAX: u64 = 256 << 20;
+
+/// What a segment's file is called between two renames that make its name new.
+const RENAMED: &str = "renamed";
 
 /// A segment file, as far as its first page tells.
 struct Found {
@@ -54,10 +57,11 @@ impl Partition {
     /// before anyone shares it.
     pub(crate) fn recover(&self, clean: bool, now: Timestamp) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
-        let names = match disk.list(&self.place.dir) {
+        let mut names = match disk.list(&self.place.dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names?,
         };
+        self.name_back(&mut names)?;
         let bases: Vec<_> = names.iter().filter_map(|name| base_of(name)).collect();
         let resumed = match self.resume(&names, &bases)? {
             Ok(resumed) => resumed,
@@ -119,14 +123,18 @@ impl Partition {
             return Ok(());
         }
         inner.durable = inner.durable.max(proven);
-        if self.shared.doubtful
-            && let Err((base, failed)) = self.write_again(&mut inner, proven)
-        {
-            let what = format!("a sync of it had failed, and it could not be written again: {failed}");
-            inner.damage = Some(self.damage_at(DamageKind::Unwritten, file_name(base), 0, what));
-            return Ok(());
-        }
-        self.mark_all(&mut inner, proven)
+        let again = match self.write_again(&mut inner, proven) {
+            Ok(again) => again,
+            Err((base, failed)) => {
+                self.shared.mark_failed(&failed);
+                let what = format!("a sync of it had failed, and it could not be written again: {failed}");
+                inner.damage = Some(self.damage_at(DamageKind::Unwritten, file_name(base), 0, what));
+                return Ok(());
+            }
+        };
+        self.mark_all(&mut inner, proven, again)?;
+        self.shared.doubts.lock().settle(self.place.topic, self.place.partition);
+        Ok(())
     }
 
     fn go_offline(&self, damage: Damage) {
@@ -137,35 +145,102 @@ impl Partition {
     }
 
     /// After a failed sync the page cache may show bytes that no later sync writes. What was not durable is copied to new
-    /// files in the place of the old.
-    fn write_again(&self, inner: &mut Inner, proven: Offset) -> Result<(), (Offset, io::Error)> {
-        let disk = &self.shared.sys.disk;
-        let again = |base: Offset, end: u64| -> io::Result<Weak<Handle>> {
-            let path = self.place.dir.join(file_name(base));
-            let fresh = path.with_extension("new");
-            let _ = disk.remove_file(&fresh);
-            let file = copy(&**disk, &disk.open(&path, Opening::Read)?, 0, end, &fresh)?;
-            disk.rename(&fresh, &path)?;
-            warn!(file = %path.display(), "written again: a sync of it may have failed");
-            Ok(Arc::downgrade(&self.keep(base, file)))
+    /// files in the place of the old. Where a kill left it unknown whether a sync failed, which is nearly never, it is
+    /// written over itself, and named anew where its name is as doubtful: neither needs room.
+    fn write_again(&self, inner: &mut Inner, proven: Offset) -> Result<bool, (Offset, io::Error)> {
+        let failed = self.shared.doubtful;
+        let doubt = self.shared.doubts.lock().of(self.place.topic, self.place.partition);
+        let Some(from) = doubt.or(failed.then_some(proven)).map(|it| it.max(proven)) else {
+            return Ok(false);
         };
-        self.shared.handles.forget(|it| it.topic == self.place.topic && it.partition == self.place.partition);
-        for it in inner.sealed.iter_mut().filter(|it| it.next > proven) {
-            it.handle = again(it.base, it.end).map_err(|failed| (it.base, failed))?;
+        if failed {
+            let ours = (self.place.topic, self.place.partition);
+            self.shared.handles.forget(|it| (it.topic, it.partition) == ours);
         }
-        if let Some(it) = &mut inner.active {
-            it.handle = again(it.base, it.end).map_err(|failed| (it.base, failed))?;
+        let again = |base: Offset, position: u64, end: u64, handle: &mut Weak<Handle>| {
+            let written = if failed {
+                self.copy_again(base, end).map(|file| *handle = Arc::downgrade(&self.keep(base, file)))
+            } else {
+                self.write_over(base, if base < from { Some(position) } else { None }, end)
+            };
+            written.map_err(|failed| (base, failed))
+        };
+        for it in inner.sealed.iter_mut().filter(|it| it.next > from) {
+            let known = it.handle.upgrade();
+            let entry = known.as_ref().and_then(|it| it.index.get()).and_then(|index| index.at(from));
+            let position = entry.map_or(PAGE_LEN as u64, |entry| entry.position);
+            again(it.base, position, it.end, &mut it.handle)?;
+        }
+        if let Some(it) = &mut inner.active
+            && (failed || inner.end > from || it.base >= from)
+        {
+            let position = it.index.at(from).map_or(PAGE_LEN as u64, |entry| entry.position);
+            again(it.base, position, it.end, &mut it.handle)?;
+        }
+        Ok(true)
+    }
+
+    /// A crash between the two renames of [`Partition::write_over`] leaves the name between.
+    fn name_back(&self, names: &mut Vec<String>) -> io::Result<()> {
+        let disk = &self.shared.sys.disk;
+        let renamed =
+            names.extract_if(.., |name| Path::new(name).extension().is_some_and(|it| it == RENAMED));
+        for name in renamed.collect::<Vec<_>>() {
+            let from = self.place.dir.join(&name);
+            let to = from.with_extension("seg");
+            if disk.exists(&to) {
+                disk.remove_file(&from)?;
+            } else {
+                disk.rename(&from, &to)?;
+                names.extend(to.file_name().and_then(|it| it.to_str()).map(str::to_owned));
+            }
+        }
+        names.sort();
+        Ok(())
+    }
+
+    fn copy_again(&self, base: Offset, end: u64) -> io::Result<Arc<dyn File>> {
+        let disk = &self.shared.sys.disk;
+        let path = self.place.dir.join(file_name(base));
+        let fresh = path.with_extension("new");
+        let _ = disk.remove_file(&fresh);
+        let file = copy(&**disk, &disk.open(&path, Opening::Read)?, 0, end, &fresh)?;
+        disk.rename(&fresh, &path)?;
+        warn!(file = %path.display(), "written again: a sync of it may have failed");
+        Ok(file)
+    }
+
+    /// From `position`, or all of it and its name.
+    fn write_over(&self, base: Offset, position: Option<u64>, end: u64) -> io::Result<()> {
+        let disk = &self.shared.sys.disk;
+        let path = self.place.dir.join(file_name(base));
+        if position.is_none() {
+            let aside = path.with_extension(RENAMED);
+            disk.rename(&path, &aside)?;
+            disk.rename(&aside, &path)?;
+        }
+        let mut position = position.unwrap_or_default();
+        let file = disk.open(&path, Opening::Write)?;
+        debug!(file = %path.display(), from = position, to = end, "written again: a sync of it was under way");
+        while position < end {
+            let len = usize::try_from(end - position).unwrap_or(CHUNK).min(CHUNK);
+            let chunk = file.read_at(len, position)?;
+            if chunk.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            file.write_at(&[&chunk], position)?;
+            position += chunk.len() as u64;
         }
         Ok(())
     }
 
     /// What was found may stand in the page cache alone: made durable before anyone is told of it. What had been durable
     /// when a segment was begun still is.
-    fn mark_all(&self, inner: &mut Inner, proven: Offset) -> io::Result<()> {
+    fn mark_all(&self, inner: &mut Inner, proven: Offset, again: bool) -> io::Result<()> {
         let disk = &self.shared.sys.disk;
         // What was written again stands under its name in the page cache alone. So may a segment without a batch: it was begun
         // a moment before the crash, and the first one's directories with it.
-        let names = inner.active.as_ref().is_some_and(|it| self.shared.doubtful || it.is_empty());
+        let names = inner.active.as_ref().is_some_and(|it| again || it.is_empty());
         if inner.end <= proven && !names {
             return Ok(());
         }

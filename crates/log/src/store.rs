@@ -3,6 +3,7 @@
 //! Whoever appends marks its partition dirty; the task syncs all that is dirty at once, and while it does, more gathers: a
 //! group commit of the node.
 
+mod doubt;
 mod retention;
 mod sync;
 
@@ -22,6 +23,8 @@ use crate::checkpoint::Checkpoints;
 use crate::handles::Handles;
 use crate::partition::{Damage, Inner, Partition, Place, Role};
 use crate::settings::{Durability, LogSettings, TopicLog};
+pub(crate) use doubt::Doubts;
+use doubt::SyncNote;
 
 /// Left in the data directory by a node whose sync failed.
 const SYNC_FAILED: &str = "SYNC-FAILED";
@@ -55,6 +58,9 @@ pub(crate) struct Shared {
     halted: OnceLock<String>,
     /// A sync of an earlier life failed, and nothing was flushed since: what the page cache shows may not be on the disk.
     pub doubtful: bool,
+    /// What the last life may have left so without a word, and this one has not written again.
+    pub doubts: Mutex<Doubts>,
+    note: SyncNote,
 }
 
 impl Shared {
@@ -66,11 +72,15 @@ impl Shared {
     /// page cache.
     fn halt(&self, failed: &io::Error) {
         error!(error = %failed, "a sync failed: nothing more is acknowledged; restart carrickd once the disk is well");
+        self.mark_failed(failed);
+        let _ = self.halted.set(failed.to_string());
+    }
+
+    pub(crate) fn mark_failed(&self, failed: &io::Error) {
         let mark = self.sys.disk.open(&self.root.join(SYNC_FAILED), Opening::New);
         if let Err(e) = mark.and_then(|mark| mark.write_at(&[failed.to_string().as_bytes()], 0)) {
             error!(error = %e, "the failed sync could not be marked: restart the machine, not carrickd alone");
         }
-        let _ = self.halted.set(failed.to_string());
     }
 }
 
@@ -121,6 +131,7 @@ impl LogStore {
     ) -> io::Result<Self> {
         there(sys.disk.remove_dir_all(&root.join("trash")))?;
         let doubtful = there(sys.disk.open(&root.join(SYNC_FAILED), Opening::Read).map(drop))?;
+        let (note, doubts) = SyncNote::open(&*sys.disk, root)?;
         sys.disk.create_dir_all(&root.join("topics"))?;
         sys.disk.dir(root)?.make_durable()?;
         let shared = Arc::new(Shared {
@@ -138,6 +149,8 @@ impl LogStore {
             room: Mutex::default(),
             halted: OnceLock::new(),
             doubtful,
+            doubts: Mutex::new(doubts),
+            note,
         });
         let partitions = Arc::new(Mutex::default());
         let syncer = shared.sys.spawn.spawn("log sync", Box::pin(sync::sync_loop(Arc::clone(&shared))));
@@ -267,9 +280,12 @@ impl LogStore {
                 Err(halted) => return Err(halted),
             }
         }
-        if self.shared.doubtful && !damaged && self.halted().is_none() {
+        if !damaged && self.halted().is_none() {
             // All that was opened is written again and durable. If the mark stays, so is the next life's.
-            let _ = self.shared.sys.disk.remove_file(&self.shared.root.join(SYNC_FAILED));
+            *self.shared.doubts.lock() = Doubts::none();
+            if self.shared.doubtful {
+                let _ = self.shared.sys.disk.remove_file(&self.shared.root.join(SYNC_FAILED));
+            }
         }
         Ok(())
     }

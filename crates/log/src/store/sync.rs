@@ -88,6 +88,11 @@ async fn sync_once(shared: &Shared) {
     let mut synced: Vec<(Arc<Partition>, Offset)> = Vec::with_capacity(partitions.len());
     let mut taken = Vec::new();
     let mut bytes = 0;
+    let syncing = partitions.iter().map(|it| ((it.topic(), it.index()), it.offsets().durable_end.at()));
+    let about = shared.doubts.lock().and(syncing);
+    if let Err(failed) = shared.note.write(&about) {
+        warn!(error = %failed, "a sync could not be noted: if it fails too and carrickd is killed then, restart the machine");
+    }
     for partition in partitions {
         let (end, unsynced, snapshot) = partition.take_dirty(&mut what);
         bytes += unsynced;

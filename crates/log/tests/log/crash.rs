@@ -5,13 +5,12 @@
 mod mirrors;
 mod writers;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use carrick_log::{Durability, LogSettings, MemoryCheckpoints, Role};
-use carrick_sim::{Cut, DATA, History, SimSite, run};
+use carrick_sim::{Cut, History, SimSite, run};
 use carrick_sys::Clock;
 
 use crate::cases::{cases, hold};
@@ -113,8 +112,7 @@ fn boot(
 async fn live<W: World>(world: &W, on: &Life, life: u64, chance: &mut Chance) -> (bool, Cut) {
     let stop = Arc::new(AtomicBool::new(false));
     // Not the first ones: a partition's directories, whose sync failed, no later sync makes durable. File systems stop there.
-    let fails = chance.one_in(6) && life > 0;
-    if fails {
+    if chance.one_in(6) && life > 0 {
         on.site.disk.fail_sync_after(chance.within(1..30));
     }
     world.start(on, life, chance, &stop);
@@ -140,10 +138,7 @@ async fn live<W: World>(world: &W, on: &Life, life: u64, chance: &mut Chance) ->
         }
     }
     on.site.crash();
-    let cut = draw_cut(chance);
-    // Killed between a sync's failure and the word left of it, nobody knows that the page cache lies.
-    let unmarked = fails && on.site.disk.file_len(&Path::new(DATA).join("SYNC-FAILED")).is_none();
-    (false, if unmarked { Cut::Power } else { cut })
+    (false, draw_cut(chance))
 }
 
 fn draw_cut(chance: &mut Chance) -> Cut {

@@ -95,6 +95,60 @@ fn a_start_after_a_failed_sync_does_not_take_the_cache_for_the_disk() {
     }
 }
 
+/// As the test before this; but the node is killed at the moment of the failure, and leaves no word of it.
+#[test]
+fn a_kill_before_a_failed_sync_is_told_leaves_no_trust_in_the_cache_either() {
+    for seed in 0..200 {
+        run(seed, async {
+            let mut chance = Chance::new(seed);
+            let settings = small([700, 20_000, 1 << 20][chance.below(3) as usize]);
+            let life = Life::first(seed, settings);
+            life.try_open(3, writable(0), true).unwrap();
+            let sent = |n: u64| batch(1).values(n as usize % 900).producer(7, 0, n as i32).tag(n).build();
+            let mut numbers = [0_u64; 3];
+            for _ in 0..chance.within(1..4) {
+                for (log, n) in (0..3).zip(&mut numbers) {
+                    for _ in 0..1 + chance.below(8) {
+                        life.partition(log).put(&sent(*n));
+                        *n += 1;
+                    }
+                }
+                life.store.flush().await.unwrap();
+            }
+            // The word would be its next call but for the note of what is synced.
+            life.site.disk.fail_sync_after(1);
+            for (log, n) in (0..3).zip(&mut numbers).take(1 + chance.below(3) as usize) {
+                life.partition(log).put(&sent(*n));
+                *n += 1;
+            }
+            life.site.disk.crash_at(life.site.disk.calls() + 3);
+            life.site.disk.until_crashed().await;
+            let word = std::path::Path::new(carrick_sim::DATA).join("SYNC-FAILED");
+            assert_eq!((life.site.disk.failed_syncs(), life.site.disk.file_len(&word)), (1, None));
+
+            let life = life.reboot(Cut::Kill).await;
+            life.try_open(3, writable(1), false).unwrap();
+            for (log, n) in (0..3).zip(&mut numbers) {
+                let log = life.partition(log);
+                assert_eq!(log.damage(), None, "seed {seed}");
+                *n = log.end() as u64;
+                log.put(&sent(*n));
+            }
+            life.store.flush().await.unwrap();
+            let mut told = Vec::new();
+            for log in 0..3 {
+                told.push(life.partition(log).all(Bound::HighWatermark).await);
+            }
+            let life = life.reboot(Cut::Power).await;
+            life.try_open(3, writable(2), false).unwrap();
+            for (log, told) in (0..3).zip(told) {
+                let log = life.partition(log);
+                assert_eq!((log.damage(), log.all(Bound::LogEnd).await), (None, told), "seed {seed}");
+            }
+        });
+    }
+}
+
 /// There is room for nothing: what was told before is not touched, what was not is told by nobody, and a start with room
 /// goes on.
 #[test]

@@ -171,13 +171,13 @@ fn copy_of(saved: &MemoryCheckpoints) -> MemoryCheckpoints {
     saved.after_power_cut(usize::MAX)
 }
 
-/// What stands on a disk: paths and bytes.
+/// What stands on a disk: paths and bytes. Without the note of what is being synced: it is never durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files(pub BTreeMap<PathBuf, Vec<u8>>);
 
 impl Files {
     pub fn of(disk: &SimDisk) -> Self {
-        let paths = disk.paths().into_iter().map(PathBuf::from);
+        let paths = disk.paths().into_iter().map(PathBuf::from).filter(|path| !path.ends_with("SYNCING"));
         Self(paths.map(|path| (path.clone(), disk.file_bytes(&path).unwrap())).collect())
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carrick_log::Durability;
 use carrick_sim::{Cut, History, WALL_START, derive};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -198,12 +197,6 @@ impl Scene {
         self.due.retain(
             |(_, due)| !matches!(due, Due::Crash(it) | Due::Start(it) | Due::Resume(it) if *it == at),
         );
-        // A kill while a sync fails leaves nobody who could tell the next life not to trust the page cache: Linux itself
-        // forgets the failure then. A power cut leaves no page cache.
-        let untold = self.sites[at].door.life().is_some_and(|it| it.logs.halted().is_none());
-        let failed = self.sites[at].sim.disk.failed_syncs() > 0 && untold;
-        let fsync = self.plan.durability == Durability::Fsync;
-        let cut = if failed && fsync { Cut::Power } else { cut };
         self.sites[at].crash(cut).await;
         let wait = if self.draw.one_in(4) { self.draw.ms(0, 15_000) } else { self.draw.ms(0, 1_500) };
         self.until(wait, Due::Start(at));
