@@ -193,6 +193,9 @@ pub trait SinkPartition: Send + Sync + 'static {
     /// Where an empty mirror begins.
     fn start_at(&self, start: Offset);
 
+    /// Whether a start after a crash finds the log to begin where it does now, if it finds what is written after this call.
+    fn start_saved(&self) -> bool;
+
     /// Appends a batch, whose checksum was verified, at its own offset. In the page cache when it returns; [`Self::watch`]
     /// tells when it is durable.
     fn append(&self, batch: &Batch, now: Timestamp) -> Result<(), SinkError>;

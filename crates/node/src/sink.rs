@@ -220,6 +220,10 @@ impl SinkPartition for EmbeddedMirror {
         self.0.start_at(start);
     }
 
+    fn start_saved(&self) -> bool {
+        self.0.start_saved()
+    }
+
     fn append(&self, batch: &Batch, now: Timestamp) -> Result<(), SinkError> {
         let refused = |code, message| Err(SinkError::Refused { code, message });
         match self.0.append_mirrored(batch, None, now) {

@@ -113,6 +113,11 @@ impl Groups {
                 whole = false;
                 continue;
             };
+            // A crash must not leave the group where the mirror does not begin.
+            if !mirror.start_saved() {
+                whole = false;
+                continue;
+            }
             let high = mirror.offsets().high_watermark.at();
             let clamped = wanted.offset.min(high);
             whole &= clamped == wanted.offset;

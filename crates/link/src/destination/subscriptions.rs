@@ -128,7 +128,8 @@ impl Subscription {
         let offsets = self.sink.offsets();
         let end = offsets.log_end.at();
         let empty = end == offsets.log_start.at() && self.sink.last_epoch().is_none();
-        if empty && start > end {
+        if empty && start != end {
+            // Also back: a source that crashed may begin lower again than it had told.
             self.sink.start_at(start);
         } else if start != end {
             let message = format!("the source would go on at {start}, the mirror ends at {end}");

@@ -2,8 +2,10 @@
 //!
 //! The decision is one event of the ledger. What follows is done again by every start until it is done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use carrick_sys::Wake;
 use carrick_types::{Known, LeaderEpoch, MirrorState, Offset, Partition, TopicId};
 use tracing::{error, info};
 
@@ -11,6 +13,9 @@ use super::{Engine, EngineError, Mutation};
 use crate::destination::{Command, Link};
 use crate::event::{Mirror, Opening, OpeningPartition, What};
 use crate::status::Told;
+
+/// For the disk, before a failover is decided without it.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub struct Failover {
@@ -43,7 +48,7 @@ pub struct TopicLoss {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLoss {
     pub partition: Partition,
-    /// Kept: everything below.
+    /// Kept: everything below, and over a power cut as well where the node promises that.
     pub end: Offset,
     /// At least that many.
     pub offsets: Known<u64>,
@@ -69,6 +74,9 @@ impl Engine {
             still_closed(&link, &topics, &mut losses);
             let topics = losses;
             return Ok(FailedOver { topics, applied: true, took: self.ports.sys.clock.now().since(began) });
+        }
+        if !mutation.dry_run {
+            self.settle(&link).await;
         }
         let plan = self.plan_failover(&link, &asked);
         let refusals: Vec<String> = plan
@@ -98,6 +106,32 @@ impl Engine {
         let mut losses = losses;
         still_closed(&link, &ids, &mut losses);
         Ok(FailedOver { topics: losses, applied: true, took: self.ports.sys.clock.now().since(began) })
+    }
+
+    /// Waits a moment for what came last to be kept for good. A disk that is stuck holds up no failover.
+    async fn settle(&self, link: &Link) {
+        let clock = Arc::clone(&self.ports.sys.clock);
+        let until = clock.now().plus(SETTLE_MAX);
+        let mirrors: Vec<_> = {
+            let view = link.view.lock();
+            let mirrors = view.mirrors.values().map(|it| (it.definition.topic, it.definition.partitions));
+            mirrors.collect()
+        };
+        for (topic, partitions) in mirrors {
+            for sink in (0..partitions).filter_map(|it| self.ports.sink.partition(topic, Partition(it))) {
+                let end = sink.offsets().log_end.at();
+                let wake = Wake::new();
+                loop {
+                    sink.watch(&wake);
+                    let left = until.since(clock.now());
+                    if sink.offsets().high_watermark.at() >= end
+                        || clock.timeout(left, wake.woken()).await.is_err()
+                    {
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     /// Each mirror that was asked for, with what opening it now would lose; refused where it cannot be.
@@ -137,7 +171,8 @@ impl Engine {
                 return refuse("NOT_OPEN", "its logs are not open: restart the node");
             };
             newest = newest.max(sink.last_epoch().unwrap_or(newest));
-            let end = sink.offsets().log_end.at();
+            let offsets = sink.offsets();
+            let (kept, end) = (offsets.high_watermark.at(), offsets.log_end.at());
             let observed = link.observed.lock();
             let now = self.ports.sys.clock.now();
             let key = (definition.topic, partition);
@@ -147,7 +182,7 @@ impl Engine {
                 .max(told.map(|it| it.acknowledged.plus(u32::try_from(it.lag.offsets).unwrap_or(u32::MAX))));
             partitions.push(PartitionLoss {
                 partition,
-                end,
+                end: kept,
                 offsets: high.map_or(Known::Unknown, |high| Known::Known(high.since(end))),
                 bytes: lost_bytes(high, end, told, |from| sink.bytes_from(from)),
                 time: lost_time(high, end, told),

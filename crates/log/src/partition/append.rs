@@ -170,6 +170,12 @@ impl Partition {
         }
     }
 
+    /// Whether the home of checkpoints has the log's start, or its first batch says it.
+    pub fn start_saved(&self) -> bool {
+        let inner = self.lock();
+        inner.saving.start == inner.start || inner.epochs.last().is_some()
+    }
+
     fn writable(&self, inner: &Inner) -> Result<(), AppendError> {
         if let Some(damage) = &inner.damage {
             return Err(damage.clone().into());

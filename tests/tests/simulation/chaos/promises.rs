@@ -51,10 +51,6 @@ impl View<'_> {
     }
 }
 
-fn is_empty(it: Offsets) -> bool {
-    it.log_start.at() == it.log_end.at()
-}
-
 pub struct Promises {
     book: Arc<Book>,
     /// The offset after what was read at each site.
@@ -190,10 +186,7 @@ impl Promises {
         for mirror in mirrors.iter().filter(|it| it.state == MirrorState::Failed) {
             let forgot = view.plan.expires(&mirror.name) || self.book.deleted_in(&mirror.name);
             let known = matches!(mirror.code.as_str(), "LOG_START_PASSED" | "OFFSET_OUT_OF_RANGE");
-            // A source that crashed may begin lower again than it had told a mirror that is empty still.
-            let back =
-                mirror.code == "GAP" && mirror.partitions.iter().any(|it| it.offsets.is_some_and(is_empty));
-            if !(forgot && (known || back)) {
+            if !(forgot && known) {
                 let MirrorStatus { name, code, message, .. } = mirror;
                 self.book.broken("P3", format!("{name} failed without a cause: {code}: {message}"));
             }

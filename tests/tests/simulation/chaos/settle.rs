@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use carrick_link::LinkState;
-use carrick_types::{Known, MirrorState, Partition};
+use carrick_types::{Known, LeaderEpoch, MirrorState, Partition};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -58,6 +58,14 @@ impl Scene {
         self.pass(Duration::ZERO).await;
         self.book.check_acks(|site, place| self.ends(site, place)[0]);
         self.book.check();
+    }
+
+    /// Where clients of the new generation went on at west.
+    pub fn opened_at(&self, place: Place) -> i64 {
+        let life = self.sites[WEST].door.life().expect("it runs");
+        let log = life.log(place.0, place.1).expect("it is there");
+        let before = log.end_of_epoch(LeaderEpoch::new(0xffff).unwrap());
+        before.map_or(i64::MAX, |it| it.end.get())
     }
 
     /// Log start, high watermark, log end.

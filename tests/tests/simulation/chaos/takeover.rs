@@ -115,7 +115,14 @@ impl Scene {
         for topic in &done.topics {
             for partition in &topic.partitions {
                 let place = place_of(&self.plan, &topic.topic, partition.partition.0);
-                let lost = (self.promises.high(place) - partition.end.get()).max(0);
+                let (kept, stands) = (partition.end.get(), self.opened_at(place));
+                if kept > stands {
+                    self.book.broken(
+                        "P6",
+                        format!("{place:?}: said to be kept to {kept}, it went on at {stands}"),
+                    );
+                }
+                let lost = (self.promises.high(place) - kept).max(0);
                 if let Known::Known(stated) = partition.offsets
                     && stated as i64 > lost
                 {

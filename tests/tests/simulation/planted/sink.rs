@@ -108,6 +108,10 @@ impl SinkPartition for WrongPartition {
         self.inner.newest(count)
     }
 
+    fn start_saved(&self) -> bool {
+        self.inner.start_saved()
+    }
+
     fn start_at(&self, start: Offset) {
         self.inner.start_at(start);
     }
