@@ -9,6 +9,7 @@ use carrick_rpc::tls::{Files, Purpose, Tls};
 use carrick_rpc::{Endpoint, LinkServer};
 use carrick_tls::Refusals;
 use futures::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -19,21 +20,28 @@ use crate::eyes::Port;
 const ACCEPTED_MAX: usize = 16;
 
 pub struct Links {
+    /// Runs all that touches the sockets.
+    line: Handle,
     tls: Option<Tls>,
     server: Option<(LinkServer, SocketAddr)>,
 }
 
 impl Links {
     /// Reads the certificates and takes the port.
-    pub async fn bind(files: Option<&TlsFiles>, listener: Option<&LinkListener>) -> anyhow::Result<Self> {
+    pub async fn bind(
+        files: Option<&TlsFiles>,
+        listener: Option<&LinkListener>,
+        line: Handle,
+    ) -> anyhow::Result<Self> {
         let Some(files) = files else {
-            return Ok(Self { tls: None, server: None });
+            return Ok(Self { line, tls: None, server: None });
         };
         let files = Files { cert: files.cert.clone(), key: files.key.clone(), ca: Some(files.ca.clone()) };
         let tls = Tls::open(files, Purpose::Grpc)?;
         let server = match listener {
             Some(listener) => {
-                let bound = LinkServer::bind(listener.bind, tls.clone()).await;
+                let (bind, tls) = (listener.bind, tls.clone());
+                let bound = line.spawn(async move { LinkServer::bind(bind, tls).await }).await?;
                 let taken = || {
                     format!(
                         "the link port could not be bound to {}: is another process there?",
@@ -46,7 +54,7 @@ impl Links {
             }
             None => None,
         };
-        Ok(Self { tls: Some(tls), server })
+        Ok(Self { line, tls: Some(tls), server })
     }
 
     /// For those who look on; the certificate also where nobody may dial.
@@ -57,7 +65,7 @@ impl Links {
     }
 
     pub fn dialer(&self) -> Arc<dyn Dialer> {
-        Arc::new(TlsDialer { tls: self.tls.clone() })
+        Arc::new(TlsDialer { line: self.line.clone(), tls: self.tls.clone() })
     }
 
     /// Hands what peers open to the engine, and looks after the certificates.
@@ -70,7 +78,7 @@ impl Links {
             println!("link {address}");
             let (accepted, mut taken) = mpsc::channel::<carrick_rpc::Connection>(ACCEPTED_MAX);
             let stopped = stopped.clone();
-            tasks.push(tokio::spawn(async move { server.serve(accepted, stopped).await }));
+            tasks.push(self.line.spawn(async move { server.serve(accepted, stopped).await }));
             tasks.push(tokio::spawn(async move {
                 while let Some(connection) = taken.recv().await {
                     engine.accept(convert(connection));
@@ -87,12 +95,13 @@ fn convert(connection: carrick_rpc::Connection) -> Connection {
 }
 
 struct TlsDialer {
+    line: Handle,
     tls: Option<Tls>,
 }
 
 impl Dialer for TlsDialer {
     fn dial(&self, peer: &str) -> BoxFuture<'static, Result<Connection, DialError>> {
-        let (tls, peer) = (self.tls.clone(), peer.to_string());
+        let (line, tls, peer) = (self.line.clone(), self.tls.clone(), peer.to_string());
         Box::pin(async move {
             let refused = |message: String| DialError { message };
             let tls = tls.ok_or_else(|| {
@@ -103,8 +112,10 @@ impl Dialer for TlsDialer {
             let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
             let port = port.parse().map_err(|_| refused(format!("{peer} is not host:port")))?;
             let endpoint = Endpoint { host, port, server_name: None };
-            let connection = carrick_rpc::dial(&endpoint, &tls).await.map_err(|e| refused(e.to_string()))?;
-            Ok(convert(connection))
+            // The connection's own tasks run where it was dialled.
+            let dialled = line.spawn(async move { carrick_rpc::dial(&endpoint, &tls).await }).await;
+            let dialled = dialled.map_err(|_| refused("the node is stopping".into()))?;
+            Ok(convert(dialled.map_err(|e| refused(e.to_string()))?))
         })
     }
 }

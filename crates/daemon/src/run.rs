@@ -43,13 +43,27 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     // Before the node opens, and off its threads: health is asked for when things go wrong.
     let eyes = Eyes::new(settings.data.clone(), settings.durability)?;
     let control = watched(settings.http, &eyes)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_name("carrick-data").enable_all().build()?;
-    let ran = runtime.block_on(node(settings, eyes, control.handle.clone()));
+    let threads = |name: &str| {
+        tokio::runtime::Builder::new_multi_thread()
+            .thread_name(format!("carrick-{name}"))
+            .enable_all()
+            .build()
+    };
+    let (data, line) = (threads("data")?, threads("line")?);
+    let others = Others { control: control.handle.clone(), line: line.handle().clone() };
+    let ran = data.block_on(node(settings, eyes, others));
     // What still runs holds nothing that was not made durable.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    data.shutdown_timeout(Duration::from_secs(1));
+    line.shutdown_background();
     control.stop();
     ran
+}
+
+/// Threads that never wait for the disk; the node's own may.
+struct Others {
+    control: Handle,
+    /// Of the links' sockets and heartbeats: a peer must not take a stuck disk for a dead node.
+    line: Handle,
 }
 
 fn watched(http: Option<SocketAddr>, eyes: &Arc<Eyes>) -> anyhow::Result<Control> {
@@ -67,7 +81,8 @@ fn watched(http: Option<SocketAddr>, eyes: &Arc<Eyes>) -> anyhow::Result<Control
     control.context("the control thread could not be started")
 }
 
-async fn node(settings: Settings, eyes: Arc<Eyes>, control: Handle) -> anyhow::Result<()> {
+async fn node(settings: Settings, eyes: Arc<Eyes>, others: Others) -> anyhow::Result<()> {
+    let Others { control, line } = others;
     let data = &settings.data;
     if settings.make_data {
         std::fs::create_dir_all(data).with_context(|| format!("{} could not be made", data.display()))?;
@@ -79,7 +94,8 @@ async fn node(settings: Settings, eyes: Arc<Eyes>, control: Handle) -> anyhow::R
         clock: Arc::new(RealClock::new()),
         disk: Arc::clone(&disk),
         entropy: Arc::new(RealEntropy),
-        spawn: Arc::new(RealSpawn::new(tokio::runtime::Handle::current())),
+        spawn: Arc::new(RealSpawn::new(Handle::current())),
+        prompt: Arc::new(RealSpawn::new(line.clone())),
     };
     let mut stop = Stop::new()?;
     let dir = DataDir::open(&*disk, data)?;
@@ -89,7 +105,7 @@ async fn node(settings: Settings, eyes: Arc<Eyes>, control: Handle) -> anyhow::R
         let name = listener.name.clone();
         bound.push(carrick_serve::bind(listener).await.with_context(|| format!("listener {name}"))?);
     }
-    let links = Links::bind(settings.tls.as_ref(), settings.link.as_ref()).await?;
+    let links = Links::bind(settings.tls.as_ref(), settings.link.as_ref(), line).await?;
     let path = data.join("admin.sock");
     let socket = control.spawn(async move { AdminSocket::bind(&path).await }).await??;
     let audit = Audit::open(&data.join("audit.log")).context("the audit log could not be opened")?;

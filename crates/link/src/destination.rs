@@ -22,7 +22,7 @@ use crate::engine::Identity;
 use crate::envelope::{End, send};
 use crate::event::{Event, EventError, LinkView, Mirror, What};
 use crate::hello::{self, CREDIT_BYTES, SUBSCRIPTION_CREDIT_BYTES};
-use crate::ports::{Connection, LedgerError, Ports};
+use crate::ports::{Inbox, LedgerError, Ports};
 use crate::retry::Retry;
 use crate::source::SILENCE_MAX;
 use crate::status::{LinkState, Observed};
@@ -217,7 +217,7 @@ impl Link {
     }
 
     /// Dials the session's connections, one after the other.
-    async fn connect(&self) -> Result<(Vec<Connection>, String), End> {
+    async fn connect(&self) -> Result<(Vec<(mpsc::Sender<Bytes>, Inbox)>, String), End> {
         let session = self.sys().entropy.bytes16();
         let (peer, name, connections) = {
             let view = self.view.lock();
@@ -227,16 +227,17 @@ impl Link {
         let mut wanted = connections;
         while (made.len() as u32) < wanted {
             let ordinal = made.len() as u32;
-            let mut connection = self
+            let connection = self
                 .ports
                 .dialer
                 .dial(&peer)
                 .await
                 .map_err(|e| End::Local { code: "UNREACHABLE", message: e.message })?;
             let hello = self.hello(&session, ordinal, wanted);
-            send(&connection.outgoing, Body::Hello(hello)).await?;
+            let (outgoing, mut inbox, _) = connection.listen(self.sys());
+            send(&outgoing, Body::Hello(hello)).await?;
             let clock = Arc::clone(&self.sys().clock);
-            let answer = clock.timeout(SILENCE_MAX * 2, hello::receive(&mut connection.incoming)).await;
+            let answer = clock.timeout(SILENCE_MAX * 2, hello::receive(&mut inbox)).await;
             let answer = answer.unwrap_or(Err(End::Silent))?;
             let known = hello::check(&answer, Role::Source, self.identity.cluster)?;
             self.check_peer(known.cluster).await?;
@@ -249,7 +250,7 @@ impl Link {
                     message: format!("the peer takes {wanted} connections"),
                 });
             }
-            made.push(connection);
+            made.push((outgoing, inbox));
         }
         Ok((made, name))
     }

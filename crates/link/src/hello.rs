@@ -1,13 +1,12 @@
 //! The first message of each side: what cannot be exact is refused here, with a code.
 
-use bytes::Bytes;
 use carrick_proto::PROTOCOL;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{Hello, Refusal, Role};
 use carrick_types::{ClusterId, LinkId, NodeId};
-use tokio::sync::mpsc;
 
 use crate::envelope::{End, decode, id, protocol};
+use crate::ports::Inbox;
 
 /// Connections of one session.
 pub(crate) const CONNECTIONS_MAX: u32 = 16;
@@ -30,9 +29,9 @@ pub(crate) struct Peer {
 }
 
 /// Waits for the peer's Hello.
-pub(crate) async fn receive(incoming: &mut mpsc::Receiver<Bytes>) -> Result<Hello, End> {
-    let first = incoming.recv().await.ok_or(End::Lost)?;
-    match decode(first)? {
+pub(crate) async fn receive(inbox: &mut Inbox) -> Result<Hello, End> {
+    let first = inbox.recv().await.ok_or(End::Lost)?;
+    match decode(first.bytes)? {
         Some(Body::Hello(hello)) => Ok(hello),
         _ => Err(protocol("its first message is no Hello")),
     }

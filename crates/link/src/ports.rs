@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_record::Batch;
-use carrick_sys::{Sys, Wake};
+use carrick_sys::{Budget, Claim, Mono, Sys, Wake};
 use carrick_types::{
     Generation, LeaderEpoch, LineageId, LinkId, Offset, Offsets, Partition, Timestamp, TopicId, TopicName,
 };
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, pin_mut, select_biased};
 use tokio::sync::mpsc;
+
+use crate::hello::CREDIT_BYTES;
 
 /// A topic as its cluster has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -226,6 +229,19 @@ pub trait Ledger: Send + Sync + 'static {
     fn append(&self, link: LinkId, expected: u64, event: Bytes) -> BoxFuture<'_, Result<(), LedgerError>>;
 }
 
+/// Held of what a connection brought and nobody has worked on: all that a link's credit lets under way.
+const WAITING_BYTES_MAX: usize = CREDIT_BYTES as usize;
+
+/// A message, and when it came: whoever works on it may have been held up by a disk.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub at: Mono,
+    pub bytes: Bytes,
+    _room: Claim,
+}
+
+pub(crate) type Inbox = mpsc::UnboundedReceiver<Arrived>;
+
 /// One ordered pair of streams of encoded Envelopes to a peer. Dropping an end cuts it; both ends see a cut as the end of
 /// `incoming`.
 pub struct Connection {
@@ -233,6 +249,38 @@ pub struct Connection {
     pub incoming: mpsc::Receiver<Bytes>,
     /// For logs.
     pub peer: String,
+}
+
+impl Connection {
+    /// Takes what comes off the line as it comes, whatever its reader waits for; as much as there is room for.
+    pub(crate) fn listen(self, sys: &Sys) -> (mpsc::Sender<Bytes>, Inbox, String) {
+        let Self { outgoing, mut incoming, peer } = self;
+        let (taken, inbox) = mpsc::unbounded_channel();
+        let clock = Arc::clone(&sys.clock);
+        let listening = async move {
+            let room = Budget::new(WAITING_BYTES_MAX);
+            loop {
+                let next = async {
+                    let bytes = incoming.recv().await?;
+                    let at = clock.now();
+                    let room = room.claim(bytes.len()).await;
+                    Some(Arrived { at, bytes, _room: room })
+                };
+                let (next, gone) = (next.fuse(), taken.closed().fuse());
+                pin_mut!(next, gone);
+                let arrived = select_biased! {
+                    () = gone => return,
+                    arrived = next => arrived,
+                };
+                let Some(arrived) = arrived else { return };
+                if taken.send(arrived).is_err() {
+                    return;
+                }
+            }
+        };
+        sys.prompt.spawn("link ears", Box::pin(listening)).detach();
+        (outgoing, inbox, peer)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

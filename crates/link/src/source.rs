@@ -25,7 +25,7 @@ use crate::engine::Identity;
 use crate::envelope::{End, decode, encode, id, protocol, send};
 use crate::glob;
 use crate::hello::{self, CONNECTIONS_MAX, Peer};
-use crate::ports::{Connection, Opened, Source, SourcePartition, SourceTopic};
+use crate::ports::{Arrived, Connection, Inbox, Opened, Source, SourcePartition, SourceTopic};
 use subscription::{Flight, Subscription};
 
 /// For the first message of a connection.
@@ -51,6 +51,14 @@ struct Live {
     attach: mpsc::Sender<(u32, mpsc::Sender<Bytes>)>,
     /// Told to end; closes when it has.
     replace: watch::Sender<bool>,
+}
+
+/// A connection that a peer opened.
+struct Accepted {
+    outgoing: mpsc::Sender<Bytes>,
+    inbox: Inbox,
+    /// For logs.
+    address: String,
 }
 
 pub(crate) struct Host {
@@ -114,17 +122,21 @@ impl Shared {
 
 impl Host {
     /// Runs a connection that a destination opened, to its end.
-    pub(crate) async fn accept(self: Arc<Self>, mut connection: Connection) {
+    pub(crate) async fn accept(self: Arc<Self>, connection: Connection) {
         let clock = Arc::clone(&self.sys.clock);
-        let hello = match clock.timeout(HELLO_MAX, hello::receive(&mut connection.incoming)).await {
+        let (outgoing, inbox, address) = connection.listen(&self.sys);
+        let mut connection = Accepted { outgoing, inbox, address };
+        let hello = match clock.timeout(HELLO_MAX, hello::receive(&mut connection.inbox)).await {
             Ok(Ok(hello)) => hello,
-            Ok(Err(end)) => return info!(peer = connection.peer, why = %end, "no link session began"),
-            Err(_) => return info!(peer = connection.peer, "no link session began: the peer said nothing"),
+            Ok(Err(end)) => return info!(peer = connection.address, why = %end, "no link session began"),
+            Err(_) => {
+                return info!(peer = connection.address, "no link session began: the peer said nothing");
+            }
         };
         let peer = match hello::check(&hello, Role::Destination, self.identity.cluster) {
             Ok(peer) => peer,
             Err(end) => {
-                warn!(peer = connection.peer, why = %end, "a link session was refused");
+                warn!(peer = connection.address, why = %end, "a link session was refused");
                 let _ = send(&connection.outgoing, Body::Refusal(hello::refusal(&end))).await;
                 return;
             }
@@ -137,7 +149,7 @@ impl Host {
     }
 
     /// A further connection: it carries Data alone, and ends the session when it is lost.
-    async fn attach(&self, mut connection: Connection, peer: &Peer) {
+    async fn attach(&self, mut connection: Accepted, peer: &Peer) {
         let attach = {
             let live = self.sessions.live.lock();
             live.get(&peer.link).filter(|it| it.session == peer.session).map(|it| it.attach.clone())
@@ -156,7 +168,7 @@ impl Host {
         }
         drop(connection.outgoing);
         // Nothing is expected on it; its end is the session's.
-        while connection.incoming.recv().await.is_some() {}
+        while connection.inbox.recv().await.is_some() {}
         let _ = attach.send((u32::MAX, mpsc::channel(1).0)).await;
     }
 
@@ -177,12 +189,12 @@ impl Host {
         }
     }
 
-    async fn session(self: Arc<Self>, connection: Connection, peer: Peer) {
+    async fn session(self: Arc<Self>, connection: Accepted, peer: Peer) {
         let (attach, attached) = mpsc::channel(CONNECTIONS_MAX as usize);
         let (replace, replaced) = watch::channel(false);
         self.take_over(&peer, Live { session: peer.session, attach, replace }).await;
         let outgoing = connection.outgoing.clone();
-        info!(link = peer.link_name, peer = connection.peer, cluster = %peer.cluster, node = %peer.node, "link session began");
+        info!(link = peer.link_name, peer = connection.address, cluster = %peer.cluster, node = %peer.node, "link session began");
         let end = match self.run(connection, &peer, attached, replaced).await {
             Ok(()) => End::Lost,
             Err(end) => end,
@@ -208,19 +220,19 @@ impl Host {
 
     async fn run(
         &self,
-        connection: Connection,
+        connection: Accepted,
         peer: &Peer,
         attached: mpsc::Receiver<(u32, mpsc::Sender<Bytes>)>,
         mut replaced: watch::Receiver<bool>,
     ) -> Result<(), End> {
-        let Connection { outgoing, mut incoming, .. } = connection;
+        let Accepted { outgoing, mut inbox, .. } = connection;
         send(&outgoing, Body::Hello(self.hello(peer))).await?;
         let mut attached = attached;
         let (outgoing, mut early) = {
             let gather = self.gather(outgoing, peer.connections, &mut attached);
             let gather = self.sys.clock.timeout(GATHER_MAX, gather).fuse();
             let newer = replaced.wait_for(|told| *told).map(drop).fuse();
-            let first = incoming.recv().fuse();
+            let first = inbox.recv().fuse();
             pin_mut!(gather, newer, first);
             let mut early = None;
             loop {
@@ -240,7 +252,7 @@ impl Host {
             changes: AtomicU64::new(0),
             flights: Mutex::default(),
         });
-        let _beating = self.sys.spawn.spawn("link heartbeat", Box::pin(beat(Arc::clone(&shared))));
+        let _beating = self.sys.prompt.spawn("link heartbeat", Box::pin(beat(Arc::clone(&shared))));
         let mut session = Session {
             host: self,
             link: peer.link,
@@ -251,11 +263,11 @@ impl Host {
             following: None,
         };
         loop {
-            if let Some(body) = early.take().map(decode).transpose()?.flatten() {
+            if let Some(body) = early.take().map(|it: Arrived| decode(it.bytes)).transpose()?.flatten() {
                 session.handle(body).await?;
             }
             let mut silence = self.sys.clock.sleep(BEAT).fuse();
-            let received = incoming.recv().fuse();
+            let received = inbox.recv().fuse();
             let further = attached.recv().fuse();
             let newer = replaced.wait_for(|told| *told).map(drop).fuse();
             pin_mut!(received, further, newer);
@@ -264,8 +276,9 @@ impl Host {
                 // Any word of a further connection now is its end.
                 _ = further => return Err(End::Lost),
                 message = received => {
-                    let message = decode(message.ok_or(End::Lost)?)?;
-                    session.heard = self.sys.clock.now();
+                    let message = message.ok_or(End::Lost)?;
+                    session.heard = message.at;
+                    let message = decode(message.bytes)?;
                     if let Some(body) = message {
                         session.handle(body).await?;
                     }

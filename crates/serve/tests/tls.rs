@@ -39,11 +39,13 @@ impl Site {
     async fn start(mutual: bool) -> Self {
         let dir = TempDir::new().unwrap();
         make_certificates(&dir);
+        let spawn = Arc::new(RealSpawn::new(tokio::runtime::Handle::current()));
         let sys = Sys {
             clock: Arc::new(RealClock::new()),
             disk: Arc::new(RealDisk::open(dir.path(), SyncMode::Auto).unwrap()),
             entropy: Arc::new(RealEntropy),
-            spawn: Arc::new(RealSpawn::new(tokio::runtime::Handle::current())),
+            spawn: Arc::clone(&spawn) as _,
+            prompt: spawn,
         };
         let catalog = Arc::new(Catalog::open(Arc::new(MemoryStore::new()), &*sys.entropy).unwrap());
         let logs = LogStore::open(

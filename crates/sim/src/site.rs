@@ -40,6 +40,7 @@ impl SimSite {
             disk: Arc::clone(&self.disk) as _,
             entropy: Arc::clone(&self.entropy) as _,
             spawn: Arc::clone(&self.spawn) as _,
+            prompt: Arc::clone(&self.spawn) as _,
         }
     }
 

@@ -35,4 +35,6 @@ pub struct Sys {
     pub disk: Arc<dyn Disk>,
     pub entropy: Arc<dyn Entropy>,
     pub spawn: Arc<dyn Spawn>,
+    /// For tasks that never wait for a disk, apart from those that do: a peer hears from a node whose disk is stuck.
+    pub prompt: Arc<dyn Spawn>,
 }

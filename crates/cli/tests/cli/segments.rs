@@ -38,11 +38,13 @@ impl Data {
     }
 
     async fn fill(&self) {
+        let spawn = Arc::new(RealSpawn::new(tokio::runtime::Handle::current()));
         let sys = Sys {
             clock: Arc::new(RealClock::new()),
             disk: Arc::new(RealDisk::open(self.dir.path(), SyncMode::Auto).unwrap()),
             entropy: Arc::new(RealEntropy),
-            spawn: Arc::new(RealSpawn::new(tokio::runtime::Handle::current())),
+            spawn: Arc::clone(&spawn) as _,
+            prompt: spawn,
         };
         let now = sys.clock.wall();
         let settings = LogSettings { segment_bytes: PAGE + 6 * size() + 10, ..LogSettings::default() };

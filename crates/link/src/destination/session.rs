@@ -1,6 +1,7 @@
 //! One session's loop: everything of it is owned by one task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use carrick_proto::v1::{
     Ack, Consumed, Credit, Describe, Description, Durable, Ended, FollowGroups, Heartbeat, Opened, Standing,
     Unsubscribe,
 };
-use carrick_sys::{Mono, Wake};
+use carrick_sys::{Clock, Mono, Wake};
 use carrick_types::{Known, MirrorState, Offset, Partition, Timestamp, TopicId};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{FutureExt as _, pin_mut, select_biased};
@@ -21,7 +22,7 @@ use super::groups::Groups;
 use super::subscriptions::{Failure, Phase, Subscription};
 use super::{Command, Link, RecordError};
 use crate::envelope::{End, decode, protocol, send};
-use crate::ports::Connection;
+use crate::ports::{Arrived, Inbox};
 use crate::source::{BEAT, SILENCE_MAX};
 use crate::status::{Lag, Told};
 
@@ -51,7 +52,7 @@ pub(crate) struct Session<'a> {
 
 /// What a session's loop woke up for.
 enum Happened {
-    Received(Option<Bytes>),
+    Received(Option<Arrived>),
     Command(Command),
     Moved,
     Beat,
@@ -60,10 +61,10 @@ enum Happened {
 impl<'a> Session<'a> {
     pub(crate) async fn run(
         link: &'a Link,
-        connections: Vec<Connection>,
+        connections: Vec<(mpsc::Sender<Bytes>, Inbox)>,
         inbox: &mut mpsc::Receiver<Command>,
     ) -> Result<(), End> {
-        let control = connections.first().map(|it| it.outgoing.clone()).ok_or(End::Lost)?;
+        let control = connections.first().map(|it| it.0.clone()).ok_or(End::Lost)?;
         let now = link.sys().clock.now();
         let mut session = Session {
             link,
@@ -81,12 +82,14 @@ impl<'a> Session<'a> {
             groups: Groups::default(),
         };
         // Held, so that no connection is cut before the session ends.
-        let (mut lines, _outgoing): (Vec<_>, Vec<_>) =
-            connections.into_iter().map(|it| (it.incoming, it.outgoing)).unzip();
+        let (_outgoing, mut lines): (Vec<_>, Vec<_>) = connections.into_iter().unzip();
+        let clock = Arc::clone(&link.sys().clock);
+        let mouth = beat(session.control.clone(), Arc::clone(&clock));
+        let _beating = link.sys().prompt.spawn("link heartbeat", Box::pin(mouth));
         session.refresh().await?;
         let pattern = link.view.lock().groups.clone();
         send(&session.control, Body::FollowGroups(FollowGroups { pattern })).await?;
-        let mut beat = link.sys().clock.sleep(BEAT).fuse();
+        let mut beat = clock.sleep(BEAT).fuse();
         loop {
             let happened = {
                 let received = receive(&mut lines).fuse();
@@ -118,7 +121,12 @@ impl<'a> Session<'a> {
                     session.describe(names, glob, answer).await?;
                 }
                 Happened::Beat => {
-                    beat = link.sys().clock.sleep(BEAT).fuse();
+                    beat = clock.sleep(BEAT).fuse();
+                    // What came while this was held up is heard first.
+                    let silent = clock.now().since(session.heard) > SILENCE_MAX;
+                    if silent && lines.iter().all(Inbox::is_empty) {
+                        return Err(End::Silent);
+                    }
                     session.beat().await?;
                 }
             }
@@ -126,15 +134,9 @@ impl<'a> Session<'a> {
     }
 
     async fn beat(&mut self) -> Result<(), End> {
-        let clock = &self.link.sys().clock;
-        if clock.now().since(self.heard) > SILENCE_MAX {
-            return Err(End::Silent);
-        }
         self.descriptions.retain(|_, answer| !answer.is_closed());
         self.groups.land(self.link).await.map_err(ledger)?;
-        let beat = Heartbeat { clock_ms: clock.wall().0, ..Heartbeat::default() };
-        send(&self.control, Body::Heartbeat(beat)).await?;
-        let now = clock.now();
+        let now = self.link.sys().clock.now();
         let due = |sub: &Subscription| matches!(sub.phase, Phase::Waiting(at) if at <= now);
         let again: Vec<u32> =
             self.subscriptions.iter().filter(|(_, sub)| due(sub)).map(|(number, _)| *number).collect();
@@ -202,14 +204,16 @@ impl<'a> Session<'a> {
         send(&self.control, Body::Describe(Describe { request: self.questions, names, glob })).await
     }
 
-    async fn receive(&mut self, message: Option<Bytes>) -> Result<(), End> {
-        let body = decode(message.ok_or(End::Lost)?)?;
-        self.heard = self.link.sys().clock.now();
+    async fn receive(&mut self, message: Option<Arrived>) -> Result<(), End> {
+        let message = message.ok_or(End::Lost)?;
+        let body = decode(message.bytes)?;
+        // Of several connections, what came first may be worked on later.
+        self.heard = self.heard.max(message.at);
         self.link.observed.lock().heard = Known::Known(self.heard);
         match body {
             None => Ok(()),
             Some(Body::Heartbeat(beat)) => {
-                self.hear_beat(&beat);
+                self.hear_beat(&beat, message.at);
                 Ok(())
             }
             Some(Body::Description(description)) => {
@@ -257,10 +261,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn hear_beat(&self, beat: &Heartbeat) {
+    fn hear_beat(&self, beat: &Heartbeat, at: Mono) {
         let mut observed = self.link.observed.lock();
         if self.seen.all_to(beat.last_change) {
-            observed.quiet = Known::Known(self.heard);
+            observed.quiet = Known::Known(at);
         }
         observed.beats += 1;
         observed.lagging_omitted = beat.lagging_omitted > 0;
@@ -457,12 +461,23 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Says that this side lives, whatever its session waits for.
+async fn beat(control: mpsc::Sender<Bytes>, clock: Arc<dyn Clock>) {
+    loop {
+        clock.sleep(BEAT).await;
+        let beat = Heartbeat { clock_ms: clock.wall().0, ..Heartbeat::default() };
+        if send(&control, Body::Heartbeat(beat)).await.is_err() {
+            return;
+        }
+    }
+}
+
 fn ledger(failed: RecordError) -> End {
     End::Local { code: "LEDGER", message: failed.to_string() }
 }
 
 /// The next message of any connection; None when one of them is lost.
-async fn receive(lines: &mut [mpsc::Receiver<Bytes>]) -> Option<Bytes> {
-    let mut next: FuturesUnordered<_> = lines.iter_mut().map(mpsc::Receiver::recv).collect();
+async fn receive(lines: &mut [Inbox]) -> Option<Arrived> {
+    let mut next: FuturesUnordered<_> = lines.iter_mut().map(Inbox::recv).collect();
     next.next().await.flatten()
 }

@@ -20,10 +20,10 @@ use crate::line::Net;
 const FENCED_WITHIN: Duration = Duration::from_secs(15);
 /// "A few seconds" in which lag may say zero of what waits: a beat that was held up to the silence limit, and one more.
 const LAG_WITHIN: Duration = Duration::from_secs(3);
-/// A destination that was stuck works up old beats first, and may hear nothing more then.
-const LAG_LIES: Duration = Duration::from_millis(2_500);
-/// A source is heard no later than what it said is worked on: behind a sync that is stuck.
-const HEARD_LATE: Duration = Duration::from_secs(12);
+/// Of the beat that says so.
+const LAG_LIES: Duration = Duration::from_millis(1_500);
+/// A source was heard when its word came, however long that waits for a disk that is stuck; but for the moment of a look.
+const HEARD_LATE: Duration = Duration::from_millis(100);
 const FRESH: Duration = Duration::from_secs(2);
 /// Tasks of a site with a handful of partitions and clients, when nothing is wrong.
 const TASKS_MAX: usize = 100;
