@@ -32,6 +32,20 @@ def wait_ends(address, topic, within, *wanted):
         time.sleep(0.02)
 
 
+def first(address, topic, partition):
+    """How many bytes stand at the beginning."""
+    it = raw.connect(address)
+    _, _, start = it.list_offset(topic, int(partition), -2)
+    error, _, records = it.fetch(topic, int(partition), start)
+    assert error == 0, error
+    return len(records)
+
+
+def make(address, topic):
+    """The error of making a topic of one partition."""
+    return raw.connect(address).create_topic(topic)
+
+
 def topic_id(address, topic):
     whole, error, found = flexible.metadata(raw.connect(address), topic)
     assert error == 0, (whole, error)

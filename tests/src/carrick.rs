@@ -10,7 +10,7 @@ use crate::{Program, Site};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn command(site: &Site, arguments: &[&str]) -> Program {
+pub(crate) fn command(site: &Site, arguments: &[&str]) -> Program {
     Program::new(cli()).arg("--node").arg(site.data()).args(arguments).named(&arguments.join(" "))
 }
 

@@ -6,6 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::ring;
 
+/// Of a run: then something is wrong with all of them.
+const BREAKS_MAX: usize = 50;
+
 /// The cases that `CARRICK_CASES=from..to` names, `to` not among them; without it as many as the ring has room for. A case's
 /// number is the seed of all that is drawn in it.
 pub fn cases(quick: u64, full: u64) -> Range<u64> {
@@ -23,6 +26,21 @@ pub fn in_case<T>(case: u64, run: impl FnOnce() -> T) -> T {
         Ok(done) => done,
         Err(broke) => panic!("case {case}: {}", words(broke.as_ref())),
     }
+}
+
+/// Does cases that do not rest on one another, all of them.
+///
+/// # Panics
+/// At the end, with what [`in_case`] would have said of each that broke.
+pub fn every_case(cases: Range<u64>, mut run: impl FnMut(u64)) {
+    let mut broke = Vec::new();
+    for case in cases {
+        if let Err(why) = catch_unwind(AssertUnwindSafe(|| run(case))) {
+            broke.push(format!("case {case}: {}", words(why.as_ref())));
+        }
+        assert!(broke.len() < BREAKS_MAX, "{}", broke.join("\n"));
+    }
+    assert!(broke.is_empty(), "{}", broke.join("\n"));
 }
 
 fn words(broke: &(dyn Any + Send)) -> &str {

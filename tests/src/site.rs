@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -151,6 +152,16 @@ impl Site {
         Node::start(self.program(), &self.log_path())
     }
 
+    /// A node, ready; or how it ended before it was.
+    pub fn try_start(&self) -> Result<Node, ExitStatus> {
+        Node::try_start(self.program(), &self.log_path())
+    }
+
+    /// What was said so far was said by others.
+    pub fn forget(&self) {
+        File::create(self.log_path()).unwrap();
+    }
+
     /// A node that is killed while it starts, or soon after.
     pub fn start_and_kill(&self, after: Duration) {
         let running = self.program().stderr(open_log(&self.log_path())).start();
@@ -168,8 +179,18 @@ impl Default for Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        drop(Telling(self));
+    }
+}
+
+/// Tells what the site's nodes said, if it is dropped by a panic.
+#[derive(Debug)]
+pub struct Telling<'a>(pub &'a Site);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = self.log();
+            let log = self.0.log();
             let lines: Vec<&str> = log.lines().collect();
             let shown = &lines[lines.len().saturating_sub(LINES_MAX)..];
             println!("carrickd said, {} of {} lines:\n{}", shown.len(), lines.len(), shown.join("\n"));
@@ -190,18 +211,24 @@ pub struct Node {
 impl Node {
     /// Returns when the node says that it is ready.
     pub fn start(program: Program, log: &Path) -> Self {
+        Self::try_start(program, log).unwrap_or_else(|status| panic!("carrickd did not start: {status}"))
+    }
+
+    fn try_start(program: Program, log: &Path) -> Result<Self, ExitStatus> {
         let mut running = program.stderr(open_log(log)).start();
         let said = deadline("carrickd to be ready", START_MAX, || {
+            let status = running.status();
             let (said, _) = running.said();
-            match running.status() {
-                _ if said.lines().any(|line| line == "ready") => Some(said),
+            match status {
+                _ if said.lines().any(|line| line == "ready") => Some(Ok(said)),
                 None => None,
-                Some(status) => panic!("carrickd did not start: {status}"),
+                Some(status) => Some(Err(status)),
             }
-        });
+        })?;
         let named = |what: &str| said.lines().find_map(|line| line.strip_prefix(what)).map(str::to_string);
         let kafka = named("kafka kafka ").expect("a node names its listener kafka");
-        Self { running, kafka, http: named("http ") }
+        let http = named("http ");
+        Ok(Self { running, kafka, http })
     }
 
     /// Stops the clock for it: it is there, and does nothing.
@@ -212,6 +239,11 @@ impl Node {
     /// After [`Node::pause`].
     pub fn go_on(&self) {
         self.running.signal(Signal::CONT);
+    }
+
+    /// None while it runs.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.running.status()
     }
 
     /// As a crash does it.

@@ -7,68 +7,12 @@
     reason = "a test: it touches files and ends at the first surprise"
 )]
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
-use carrick_tests::{Pair, Python, Site, assert_equal, carrick, skip, until};
+use carrick_tests::{Pair, Python, Site, Small, assert_equal, carrick, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// An ext4 (or tmpfs) of its own, mounted where a site has its data; taken away when dropped.
-struct Small {
-    at: PathBuf,
-}
-
-impl Small {
-    /// None, said, where it cannot be had.
-    fn mount(site: &Site, mib: u64) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            skip("a sized file system needs root; type: sudo -E scripts/test");
-            return None;
-        }
-        let (image, at) = (site.file("disk.img"), site.data());
-        std::fs::create_dir_all(&at).unwrap();
-        File::create(&image).unwrap().set_len(mib << 20).unwrap();
-        let ran = |program: &str, arguments: &[&str]| {
-            let ended = Command::new(program).args(arguments).output();
-            ended.is_ok_and(|it| it.status.success())
-        };
-        let (image, path) = (image.display().to_string(), at.display().to_string());
-        let made =
-            ran("mkfs.ext4", &["-q", "-m", "0", &image]) && ran("mount", &["-o", "loop", &image, &path]);
-        if !made {
-            skip("no file system could be made in a file and mounted: mkfs.ext4, loop devices");
-            return None;
-        }
-        Some(Self { at })
-    }
-
-    /// Takes all the room there is.
-    fn fill(&self) {
-        let mut file = File::options().append(true).create(true).open(self.filler()).unwrap();
-        for size in [1 << 16, 1 << 10, 1] {
-            while file.write_all(&vec![1; size]).is_ok() {}
-        }
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.filler()).unwrap();
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.at.join("filler")
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // A node that a failed test left holds it for a moment.
-        let _ = Command::new("umount").arg("-l").arg(&self.at).status();
-    }
-}
 
 fn client(python: &Python, address: &str, arguments: &[&str]) -> String {
     python.script("clients/full.py").arg(address).args(arguments).run(PATIENCE).trim().to_owned()

@@ -9,8 +9,12 @@
 )]
 
 mod cut;
+mod flipped;
+mod full;
 mod killed;
 mod paused;
+mod torn;
+mod wounds;
 
 use std::time::Duration;
 
