@@ -2,7 +2,7 @@
 //!
 //! What a caller did and has not synced is a list of changes beside the durable image: [`content`] for the bytes of one
 //! file, [`tree`] for names. Reads see all of it. A sync moves changes into the image; [`cut`] draws which of them a power
-//! cut leaves.
+//! cut leaves, [`states`] names all that it may leave.
 
 mod calls;
 mod content;
@@ -11,6 +11,7 @@ mod faults;
 mod handle;
 #[cfg(test)]
 mod model;
+mod states;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -27,6 +28,7 @@ use tokio::sync::Semaphore;
 
 pub use content::SECTOR_BYTES;
 pub use cut::Cut;
+pub use states::{Moment, Survivors};
 
 use faults::Faults;
 use handle::Group;
@@ -55,6 +57,7 @@ struct State {
     locks: BTreeSet<Ino>,
     /// The sync that is just collecting what it is to cover.
     group: Option<Group>,
+    recorded: Option<Vec<Arc<Moment>>>,
 }
 
 impl SimDisk {
@@ -66,7 +69,7 @@ impl SimDisk {
     fn of(tree: Tree, seed: u64, faults: Faults) -> Arc<Self> {
         let rng = SmallRng::seed_from_u64(seed);
         let locks = BTreeSet::new();
-        let state = State { tree, rng, calls: 0, crashed: false, faults, locks, group: None };
+        let state = State { tree, rng, calls: 0, crashed: false, faults, locks, group: None, recorded: None };
         Arc::new(Self { inner: Arc::new(Inner { state: Mutex::new(state), up: Semaphore::new(0) }) })
     }
 
@@ -151,6 +154,7 @@ impl Inner {
     /// Counts a call, and refuses it if the disk has crashed or this is where it does.
     fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state.lock();
+        state.keep_moment();
         if !state.crashed {
             state.calls += 1;
             if state.faults.crash_is_due(state.calls) {

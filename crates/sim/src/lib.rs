@@ -24,7 +24,7 @@ mod site;
 mod spawn;
 
 pub use clock::{SimClock, WALL_START};
-pub use disk::{Cut, DATA, SECTOR_BYTES, SimDisk};
+pub use disk::{Cut, DATA, Moment, SECTOR_BYTES, SimDisk, Survivors};
 pub use entropy::{SimEntropy, derive};
 pub use history::{Difference, History};
 pub use run::run;

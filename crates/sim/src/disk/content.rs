@@ -4,6 +4,8 @@ use std::io;
 
 use bytes::Bytes;
 
+use super::states::{Pending, Survivors, Unsynced};
+
 /// What the medium writes whole or not at all.
 pub const SECTOR_BYTES: u64 = 512;
 
@@ -106,6 +108,34 @@ impl Content {
             Change { seq, doomed: true, deed }
         });
         self.pending.splice(..0, kept);
+    }
+
+    /// The bytes that a power cut leaves which these changes survive. Behind a cut of the file that was lost nothing is.
+    pub(super) fn after(&self, survivors: &Survivors) -> Vec<u8> {
+        let mut image = self.durable.clone();
+        for Change { seq, deed, .. } in &self.pending {
+            match (deed, survivors.part(*seq)) {
+                (Deed::Write { at, bytes }, Some(part)) => {
+                    let (start, end) = (part.start.max(*at), part.end.min(at + bytes.len() as u64));
+                    put(&mut image, start, &bytes[index(start - at)..index(end - at)]);
+                }
+                (Deed::Len(len), Some(_)) => image.resize(index(*len), 0),
+                (Deed::Len(len), None) if index(*len) < image.len() => break,
+                _ => {}
+            }
+        }
+        image
+    }
+
+    /// What no sync covers.
+    pub(super) fn pending(&self) -> impl Iterator<Item = Pending> {
+        self.pending.iter().map(|Change { seq, deed, .. }| {
+            let what = match deed {
+                Deed::Write { at, bytes } => Unsynced::Write(*at..at + bytes.len() as u64),
+                Deed::Len(_) => Unsynced::Len,
+            };
+            Pending { seq: *seq, what }
+        })
     }
 
     /// A sync has failed.

@@ -19,6 +19,8 @@ pub(super) struct Faults {
     /// Awaited syncs that failed by [`SimDisk::fail_sync_after`] or [`SimDisk::fail_syncs_from`].
     pub(super) failed_syncs: u64,
     pub(super) bytes_max: u64,
+    /// Calls that find room before one finds none.
+    fills_after: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,7 @@ impl Default for Faults {
             lies: false,
             failed_syncs: 0,
             bytes_max: u64::MAX,
+            fills_after: None,
         }
     }
 }
@@ -63,6 +66,13 @@ impl Faults {
         };
         self.failing = next;
         now
+    }
+
+    /// Counts a call that needs room; true if it is to be the first that finds none.
+    pub(super) fn fills(&mut self) -> bool {
+        let left = self.fills_after.map(|after| after.checked_sub(1));
+        self.fills_after = left.flatten();
+        left == Some(None)
     }
 
     pub(super) fn stall(&self, rng: &mut SmallRng) -> Duration {
@@ -125,5 +135,16 @@ impl SimDisk {
     /// limit.
     pub fn full_at(&self, bytes: u64) {
         self.inner.state.lock().faults.bytes_max = bytes;
+    }
+
+    /// The n-th call from now (the next is 1) that needs room, a write past a file's end or a new name, finds the medium full,
+    /// a write after a drawn part of its bytes. So it stays until [`SimDisk::full_at`] gives it another size.
+    pub fn fill_after(&self, calls: u64) {
+        self.inner.state.lock().faults.fills_after = Some(calls.saturating_sub(1));
+    }
+
+    /// Whether it has a size that was set, or has filled up.
+    pub fn has_end(&self) -> bool {
+        self.inner.state.lock().faults.bytes_max != u64::MAX
     }
 }

@@ -160,9 +160,13 @@ impl Drop for SimLock {
 
 impl State {
     /// How many of `len` bytes at `at` the medium has room for.
-    fn fits(&self, ino: Ino, at: u64, len: u64) -> io::Result<u64> {
+    fn fits(&mut self, ino: Ino, at: u64, len: u64) -> io::Result<u64> {
         let have = self.tree.content(ino)?.len();
-        if self.faults.bytes_max == u64::MAX || at.saturating_add(len) <= have {
+        let grows = at.saturating_add(len).saturating_sub(have);
+        if grows > 0 && self.faults.fills() {
+            self.faults.bytes_max = self.tree.allocated_bytes() + self.rng.random_range(0..grows);
+        }
+        if self.faults.bytes_max == u64::MAX || grows == 0 {
             return Ok(len);
         }
         let free = self.faults.bytes_max.saturating_sub(self.tree.allocated_bytes());
@@ -177,7 +181,10 @@ impl State {
     }
 
     /// A name needs room as well.
-    pub(super) fn check_room(&self) -> io::Result<()> {
+    pub(super) fn check_room(&mut self) -> io::Result<()> {
+        if self.faults.fills() {
+            self.faults.bytes_max = self.tree.allocated_bytes();
+        }
         if self.faults.bytes_max != u64::MAX && self.tree.allocated_bytes() >= self.faults.bytes_max {
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -511,3 +511,21 @@ fn a_disk_that_lies_keeps_nothing_of_what_it_says_is_durable() {
         assert!(lost.await.contains(&true));
     });
 }
+
+#[test]
+fn a_disk_fills_up_at_the_call_that_was_named() {
+    let disk = SimDisk::new(1);
+    let file = disk.open(Path::new("/data/a"), Opening::New).unwrap();
+    disk.fill_after(2);
+    file.write_at(&[&[1; 100]], 0).unwrap();
+    file.write_at(&[&[2; 100]], 0).unwrap();
+    assert!(!disk.has_end(), "what stands is written over without room");
+    let full = |refused: io::Result<()>| refused.unwrap_err().kind() == io::ErrorKind::StorageFull;
+    assert!(full(file.write_at(&[&[3; 100]], 50)));
+    assert!(disk.has_end() && (100..150).contains(&file.len().unwrap()));
+    assert!(full(file.write_at(&[&[4; 100]], 150)));
+    disk.full_at(u64::MAX);
+    file.write_at(&[&[5; 100]], 100).unwrap();
+    disk.fill_after(1);
+    assert!(full(disk.create_dir_all(Path::new("/data/b"))));
+}

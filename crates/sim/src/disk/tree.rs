@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Component, Path};
 
 use super::content::Content;
+use super::states::{Pending, Unsynced};
 
 /// A file or directory, whatever its name. Never given twice; the same after a reboot.
 pub(super) type Ino = u64;
@@ -18,7 +19,9 @@ pub(super) struct Tree {
     nodes: BTreeMap<Ino, Node>,
     pending: Vec<NameChange>,
     next_ino: Ino,
+    /// Of the newest change or sync, and of the newest sync.
     seq: u64,
+    synced: u64,
 }
 
 #[derive(Clone)]
@@ -72,7 +75,8 @@ impl Tree {
     /// The root and the data directory, durable.
     pub(super) fn new() -> Self {
         let root = Node { kind: Kind::dir(), home: None, durable_home: None, open: 0, dooms: 0 };
-        let mut tree = Self { nodes: BTreeMap::new(), pending: Vec::new(), next_ino: ROOT, seq: 0 };
+        let mut tree =
+            Self { nodes: BTreeMap::new(), pending: Vec::new(), next_ino: ROOT, seq: 0, synced: 0 };
         tree.nodes.insert(ROOT, root);
         // The root is there and empty: this cannot fail.
         let _ = tree.create_dir_all(Path::new(super::DATA));
@@ -84,6 +88,26 @@ impl Tree {
     pub(super) fn tick(&mut self) -> u64 {
         self.seq += 1;
         self.seq
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.seq
+    }
+
+    pub(super) fn synced(&self) -> u64 {
+        self.synced
+    }
+
+    /// What no sync covers, in order.
+    pub(super) fn pending(&self) -> Vec<Pending> {
+        let names = self.pending.iter().map(|change| Pending { seq: change.seq, what: Unsynced::Name });
+        let contents = self.nodes.values().filter_map(|node| match &node.kind {
+            Kind::File(content) => Some(content.pending()),
+            Kind::Dir { .. } => None,
+        });
+        let mut pending: Vec<_> = names.chain(contents.flatten()).collect();
+        pending.sort_by_key(|it| it.seq);
+        pending
     }
 
     /// The number that all changes to come are at or above.

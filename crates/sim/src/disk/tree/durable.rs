@@ -7,11 +7,13 @@ use rand::rngs::SmallRng;
 
 use super::super::content::Content;
 use super::super::cut::Temper;
+use super::super::states::Survivors;
 use super::{Ino, Kind, NameChange, NameDeed, Node, ROOT, Slot, Tree};
 
 impl Tree {
     /// A sync of a file or directory that began before change number `before` has succeeded.
     pub(in super::super) fn commit(&mut self, ino: Ino, before: u64) {
+        self.synced = self.tick();
         match self.nodes.get_mut(&ino).map(|node| &mut node.kind) {
             Some(Kind::File(content)) => content.commit(before),
             Some(Kind::Dir { .. }) => self.commit_names(ino, before),
@@ -47,21 +49,33 @@ impl Tree {
     pub(in super::super) fn after_power_cut(&self, rng: &mut SmallRng) -> Self {
         let overall = Temper::draw(rng);
         let overall = rng.random::<bool>().then_some(overall);
+        let survives = overall.unwrap_or_else(|| Temper::draw(rng)).names(self.pending.len(), rng);
+        self.left(&survives, |content| {
+            let temper = overall.unwrap_or_else(|| Temper::draw(rng));
+            content.after_power_cut(temper, rng)
+        })
+    }
+
+    /// As after a power cut that these changes survive.
+    pub(in super::super) fn after(&self, survivors: &Survivors) -> Self {
+        let survives: Vec<bool> =
+            self.pending.iter().map(|change| survivors.part(change.seq).is_some()).collect();
+        self.left(&survives, |content| content.after(survivors))
+    }
+
+    /// With those names, and of each file what is left of it.
+    fn left(&self, survives: &[bool], mut bytes_of: impl FnMut(&Content) -> Vec<u8>) -> Self {
         let mut tree = self.clone();
         let pending = std::mem::take(&mut tree.pending);
-        let survives = overall.unwrap_or_else(|| Temper::draw(rng)).names(pending.len(), rng);
         for (change, survives) in pending.iter().zip(survives) {
-            if survives {
+            if *survives {
                 tree.make_durable(change);
             }
         }
         for node in tree.nodes.values_mut() {
             (node.open, node.dooms) = (0, 0);
             match &mut node.kind {
-                Kind::File(content) => {
-                    let temper = overall.unwrap_or_else(|| Temper::draw(rng));
-                    *content = Content::durable(content.after_power_cut(temper, rng));
-                }
+                Kind::File(content) => *content = Content::durable(bytes_of(content)),
                 Kind::Dir { now, durable } => now.clone_from(durable),
             }
         }
