@@ -9,7 +9,9 @@ use carrick_record::Batch;
 use carrick_sim::run;
 
 use crate::batches::batch;
+use crate::cases::{cases, hold};
 use crate::chance::Chance;
+use crate::home::{altered, flipped, pieces};
 use crate::life::{Files, Life, Look as _, joined, mirror, name, offset, small, writable};
 
 const STRETCH: u64 = 64 * 1024;
@@ -134,6 +136,22 @@ impl Site {
         self.goes_on(&life, &files, path, &what).await;
     }
 
+    /// It costs a reading of the log, and no more.
+    async fn with_flipped_piece(&self, piece: u64, at: usize) {
+        let what = format!("piece {piece} byte {at} clean {}", self.clean);
+        let saved =
+            altered(&self.saved, 0, |it, value| Some(if it == piece { flipped(&value, at) } else { value }));
+        let life = Life::over(&self.files, self.settings, &saved);
+        life.try_open(2, self.role, self.clean).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let log = life.partition(0);
+        let mut refused = self.read_each(&log, &what).await;
+        refused.extend(self.read_long(&log, &what).await);
+        refused.extend(self.look_up_times(&log, &what).await);
+        assert_eq!((log.damage(), log.wounds(), refused.len()), (None, vec![], 0), "{what}");
+        assert_eq!(log.end(), life.partition(1).end(), "{what}");
+        self.goes_on(&life, &self.files, Path::new(""), &what).await;
+    }
+
     /// Each batch by its own offset.
     async fn read_each(&self, log: &Partition, what: &str) -> Vec<(usize, Damage)> {
         let mut refused = Vec::new();
@@ -240,50 +258,50 @@ impl Site {
     }
 }
 
-/// A bit of so many bytes of the files of partition 0, in the full ring of so many more: of 1,000,000 that is all.
-async fn flip(site: &Site, quick: u64, full: u64) {
-    let ring = std::env::var("CARRICK_RING").is_ok_and(|ring| ring == "full");
-    let count = if ring { full } else { quick };
-    let mut chance = Chance::new(count);
-    let within = site.files.within(0);
-    let bytes: u64 = within.values().map(|it| it.len() as u64).sum();
-    for (path, whole) in within {
-        for byte in 0..whole.len() as u64 {
-            let bit = chance.below(8) as u8;
-            if chance.below(bytes) < count && !site.hidden(path, byte) {
-                site.with_flip(path, byte, bit).await;
-            }
-        }
+/// Small sites, and those whose index has more than one stretch; each role, after a clean end and after a kill.
+fn sites() -> Vec<Site> {
+    let mut sites = Vec::new();
+    for role in [writable(0), mirror()] {
+        sites.push(run(1, site(role, 2_500, 10..200, 40, 0)));
+        sites.push(run(1, site(role, 2_500, 10..200, 40, 7)));
+        sites.push(run(1, site(role, 400_000, 300..6_000, 150, 9)));
     }
+    for large in [&sites[2], &sites[5]] {
+        assert!(large.files.segments(0).len() > 2);
+    }
+    sites
+}
+
+/// A bit of each byte of a site's files and checkpoint, before another bit of any.
+async fn flip(sites: &[Site], case: u64) {
+    let (site, nth) = (&sites[case as usize % sites.len()], case / sites.len() as u64);
+    let files = site.files.within(0).into_iter().map(|(path, bytes)| (Place::File(path), bytes.len()));
+    let pieces = pieces(&site.saved, 0).into_iter().map(|(piece, value)| (Place::Piece(piece), value.len()));
+    let places: Vec<_> = files.chain(pieces).collect();
+    let bytes: u64 = places.iter().map(|(_, len)| *len as u64).sum();
+    // From all over the site, whatever range is asked for.
+    let step = [7_919, 6_007].into_iter().find(|step| !bytes.is_multiple_of(*step)).unwrap();
+    let (mut byte, bit) = (nth * step % bytes, ((nth + nth / bytes) % 8) as u8);
+    for (place, len) in places {
+        if byte < len as u64 {
+            return match place {
+                Place::File(path) if site.hidden(path, byte) => {}
+                Place::File(path) => site.with_flip(path, byte, bit).await,
+                Place::Piece(piece) => site.with_flipped_piece(piece, byte as usize).await,
+            };
+        }
+        byte -= len as u64;
+    }
+}
+
+enum Place<'a> {
+    File(&'a Path),
+    /// Of the checkpoint.
+    Piece(u64),
 }
 
 #[test]
 fn a_flipped_bit_is_found_wherever_it_is() {
-    run(1, async { flip(&site(writable(0), 2_500, 10..200, 40, 0).await, 500, 1_000_000).await });
-}
-
-#[test]
-fn a_flipped_bit_is_found_after_a_kill() {
-    run(1, async { flip(&site(writable(0), 2_500, 10..200, 40, 7).await, 500, 1_000_000).await });
-}
-
-#[test]
-fn a_mirrors_flipped_bit_is_found_wherever_it_is() {
-    run(1, async { flip(&site(mirror(), 2_500, 10..200, 40, 0).await, 500, 1_000_000).await });
-}
-
-#[test]
-fn a_mirrors_flipped_bit_is_found_after_a_kill() {
-    run(1, async { flip(&site(mirror(), 2_500, 10..200, 40, 7).await, 500, 1_000_000).await });
-}
-
-#[test]
-fn what_lies_further_than_64_kib_from_a_flipped_bit_is_served() {
-    for role in [writable(0), mirror()] {
-        run(1, async {
-            let site = site(role, 400_000, 300..6_000, 150, 9).await;
-            assert!(site.files.segments(0).len() > 2);
-            flip(&site, 60, 2_000).await;
-        });
-    }
+    let sites = sites();
+    hold(cases(2_000, 100_000), |case| run(case, flip(&sites, case)));
 }

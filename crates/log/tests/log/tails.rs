@@ -9,8 +9,13 @@ use carrick_record::Batch;
 use carrick_sim::run;
 
 use crate::batches::{batch, standing};
+use crate::cases::{cases, hold, own_share};
 use crate::chance::Chance;
 use crate::life::{FSYNC, Files, Life, Look as _, TOPIC, dir_of, mirror, name, writable};
+
+/// Ends of a file that are tried, and tails behind it.
+const CUTS: u64 = 64 * 1024;
+const STRANGE: u64 = 2_000;
 
 /// A partition of `batches` batches in one segment, and a neighbour.
 async fn filled(batches: u64, values: usize) -> (Files, Vec<Batch>) {
@@ -40,34 +45,6 @@ async fn works_on(life: &Life, log: &Partition, stands: &[Batch]) {
     log.acknowledged(appended.end).await.unwrap();
     assert_eq!(log.all(Bound::HighWatermark).await.len(), stands.len() + 1);
     assert_eq!(life.partition(1).damage(), None);
-}
-
-#[test]
-fn a_segment_cut_at_any_byte_of_its_last_4_kib_keeps_the_whole_batches_before() {
-    run(1, async {
-        let (files, all) = filled(60, 40).await;
-        let path = active(&files);
-        let len = files.get(&path).len();
-        for cut in len - 4_096..len {
-            let mut files = files.clone();
-            files.get_mut(&path).truncate(cut);
-            let whole = (0..=all.len()).rev().find(|n| end_of(&all[..*n]) <= cut as u64).unwrap();
-            let life = Life::on(files.boot(1), FSYNC);
-            life.try_open(2, writable(3), false).unwrap();
-            works_on(&life, &life.partition(0), &all[..whole]).await;
-            assert!(!has_cut_file(&life), "a torn batch alone is set aside");
-
-            if end_of(&all[..whole]) != cut as u64 {
-                let life = Life::on(files.boot(1), FSYNC);
-                life.try_open(2, writable(3), true).unwrap();
-                let damage = life.partition(0).damage().unwrap();
-                assert_eq!((damage.file, damage.position), (name(&path), end_of(&all[..whole])), "cut {cut}");
-                assert!(Files::of(&life.site.disk) == files);
-                life.partition(1).put(&batch(1).build());
-                life.store.flush().await.unwrap();
-            }
-        }
-    });
 }
 
 /// Down to nothing: the page itself is torn.
@@ -102,70 +79,127 @@ fn cut_files(life: &Life) -> impl Iterator<Item = (String, Vec<u8>)> {
     })
 }
 
-#[test]
-fn noise_behind_the_last_batch_is_cut_off() {
-    run(1, async {
-        let (files, all) = filled(5, 100).await;
-        let path = active(&files);
-        let mut chance = Chance::new(1);
-        for round in 0..150 {
-            let most = if round % 10 == 0 { 1 << 20 } else { 5_000 };
-            let len = chance.within(1..most) as usize;
-            let noise = match round % 4 {
-                0 => vec![0; len],
-                1 => vec![2; len],
-                _ => chance.bytes(len),
-            };
-            let mut files = files.clone();
-            files.get_mut(&path).extend(noise);
-            let life = Life::on(files.boot(1), FSYNC);
-            life.try_open(2, writable(3), false).unwrap();
-            works_on(&life, &life.partition(0), &all).await;
-            assert!(!has_cut_file(&life));
-
-            let life = Life::on(files.boot(1), FSYNC);
-            life.try_open(2, writable(3), true).unwrap();
-            let damage = life.partition(0).damage().unwrap();
-            assert_eq!((damage.file, damage.position), (name(&path), end_of(&all)));
-            assert!(Files::of(&life.site.disk) == files);
-        }
-    });
+/// A log of more than 64 KiB in one segment, and a neighbour that has as much and more, in the same places.
+struct Whole {
+    files: Files,
+    path: std::path::PathBuf,
+    batches: Vec<Batch>,
 }
 
-#[test]
-fn old_batches_and_foreign_ones_behind_the_last_are_not_taken() {
-    run(1, async {
-        let (files, all) = filled(30, 100).await;
-        let end = all.len() as i64 * 2;
-        let path = active(&files);
-        let mut chance = Chance::new(2);
-        for round in 0..200 {
-            let foreign =
-                batch(chance.within(1..5) as usize).tag(chance.u64()).values(chance.below(900) as usize);
-            let tail: Vec<u8> = match round % 5 {
-                // This partition's own, from before.
-                0 => all[chance.below(30) as usize].bytes.to_vec(),
-                // All of another partition's.
-                1 => files.get(&files.segments(1)[0])[4_096..].to_vec(),
-                // One that begins before this log's end and reaches past it.
-                2 => standing(&batch(5).build(), end - 1, 3).to_vec(),
-                // One whose offset is far ahead, of this log's epoch: a writable log has no holes.
-                3 => standing(&foreign.build(), end + chance.within(1..1 << 40) as i64, 3).to_vec(),
-                // One of an epoch that this log has left behind, where the next would stand.
-                _ => standing(&foreign.build(), end, chance.below(3) as i32).to_vec(),
-            };
-            let mut files = files.clone();
-            files.get_mut(&path).extend(&tail);
+impl Whole {
+    fn of(round: u64) -> Self {
+        let (batches, values) = (150 + round, 220 + 7 * round as usize);
+        let (files, batches) = run(1, async {
+            let (files, batches) = filled(batches, values).await;
             let life = Life::on(files.boot(1), FSYNC);
-            life.try_open(2, writable(3), false).unwrap();
-            works_on(&life, &life.partition(0), &all).await;
+            life.try_open(2, writable(3), true).unwrap();
+            for n in 0..40 {
+                life.partition(1).put(&batch(2).values(values).tag(n).build());
+            }
+            (life.files().await, batches)
+        });
+        assert!(end_of(&batches) > 4_096 + CUTS);
+        Self { path: active(&files), files, batches }
+    }
 
+    /// Starts on another end of the file: an unclean start keeps the first `stand` batches and goes on, a clean one names what
+    /// follows them and changes nothing. `torn`: there is no whole batch behind them.
+    async fn starts(&self, files: Files, stand: usize, torn: bool) {
+        let life = Life::on(files.boot(1), FSYNC);
+        life.try_open(2, writable(3), false).unwrap();
+        works_on(&life, &life.partition(0), &self.batches[..stand]).await;
+        assert!(!torn || !has_cut_file(&life), "a torn batch alone is set aside");
+
+        let end = end_of(&self.batches[..stand]);
+        if end != files.get(&self.path).len() as u64 {
             let life = Life::on(files.boot(1), FSYNC);
             life.try_open(2, writable(3), true).unwrap();
             let damage = life.partition(0).damage().unwrap();
-            assert_eq!((damage.file, damage.position), (name(&path), end_of(&all)), "round {round}");
+            assert_eq!((damage.file, damage.position), (name(&self.path), end));
+            assert!(Files::of(&life.site.disk) == files);
+            life.partition(1).put(&batch(1).build());
+            life.store.flush().await.unwrap();
         }
-    });
+    }
+
+    async fn cut(&self, bytes: u64) {
+        let mut files = self.files.clone();
+        let len = files.get(&self.path).len() as u64 - bytes;
+        files.get_mut(&self.path).truncate(len as usize);
+        let stand = (0..=self.batches.len()).rev().find(|n| end_of(&self.batches[..*n]) <= len).unwrap();
+        self.starts(files, stand, true).await;
+    }
+
+    /// What a strange tail is, and whether it is told from this log's own next batch.
+    fn tail(&self, kind: u64, chance: &mut Chance) -> (Vec<u8>, bool) {
+        let end = self.batches.len() as i64 * 2;
+        let size = 1 << chance.below(21);
+        let noise = chance.within(size / 2 + 1..size + 2) as usize;
+        let foreign =
+            batch(chance.within(1..5) as usize).tag(chance.u64()).values(chance.below(900) as usize).build();
+        let neighbour = &self.files.get(&self.files.segments(1)[0]);
+        let bytes = match kind {
+            0 => vec![0; noise],
+            1 => vec![chance.u64() as u8; noise],
+            2 | 3 => chance.bytes(noise),
+            // This partition's own, from before.
+            4 => self.batches[chance.below(self.batches.len() as u64) as usize].bytes.to_vec(),
+            // All of another partition's.
+            5 => neighbour[4_096..].to_vec(),
+            // One that begins before this log's end and reaches past it.
+            6 => standing(&batch(5).build(), end - 1, 3).to_vec(),
+            // One whose offset is far ahead, of this log's epoch: a writable log has no holes.
+            7 => standing(&foreign, end + chance.within(1..1 << 40) as i64, 3).to_vec(),
+            // One of an epoch that this log has left behind, where the next would stand.
+            8 => standing(&foreign, end, chance.below(3) as i32).to_vec(),
+            // What another partition has at this very place, as a block of it would hold. Nothing in a batch tells whose it is.
+            _ => return (neighbour[end_of(&self.batches) as usize..].to_vec(), false),
+        };
+        (bytes, true)
+    }
+
+    /// True if it was taken for this log's own.
+    async fn strange(&self, case: u64) -> bool {
+        let (tail, told_apart) = self.tail(case % 10, &mut Chance::new(case));
+        let mut files = self.files.clone();
+        files.get_mut(&self.path).extend(&tail);
+        if told_apart {
+            self.starts(files, self.batches.len(), case % 10 < 4).await;
+            return false;
+        }
+        let life = Life::on(files.boot(1), FSYNC);
+        life.try_open(2, writable(3), false).unwrap();
+        let found = life.partition(0).all(Bound::LogEnd).await;
+        assert!(found.starts_with(&self.batches));
+        found.len() > self.batches.len()
+    }
+}
+
+/// Each byte of the last 64 KiB is where the file ends, then strange tails; then both again of another log.
+#[test]
+fn whatever_the_end_of_a_segment_is_the_whole_batches_before_it_stand() {
+    let mut whole = (0, Whole::of(0));
+    let (mut foreign, mut taken) = (0, 0);
+    let mut try_one = |case: u64| {
+        let (round, case) = (case / (CUTS + STRANGE), case % (CUTS + STRANGE));
+        if whole.0 != round {
+            whole = (round, Whole::of(round));
+        }
+        run(case, async {
+            if case < CUTS {
+                whole.1.cut(case + 1).await;
+            } else {
+                foreign += u64::from(case % 10 == 9);
+                taken += u64::from(whole.1.strange(case).await);
+            }
+        });
+    };
+    hold(cases(4_096, CUTS + STRANGE), &mut try_one);
+    if own_share() {
+        hold(CUTS..CUTS + 200, &mut try_one);
+    }
+    println!("counted tails of another partition's next batches: {foreign}");
+    println!("counted of these taken for its own: {taken}");
 }
 
 /// The one that cannot be told from this log's own next batch.
