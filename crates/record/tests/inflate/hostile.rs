@@ -1,16 +1,22 @@
 //! Bodies that are broken in any way: every answer is one of the typed ones, soon, in bounded memory.
 
 use carrick_record::inflate::{InflateError, InflateLimits, MEMORY_BYTES_MAX, first_at};
-use carrick_record::{Batch, Codec};
+use carrick_record::{Batch, Batches, Codec, HEADER_LEN, PREFIX_LEN};
 use carrick_types::{Offset, Timestamp};
 
 use crate::bodies::{CODECS, Record, Stated, body, compressed, golden, golden_names, varint};
+use crate::cases::{cases, hold, own_share};
 use crate::counting::peak_bytes_of;
 
 /// Xorshift: the same bodies in every run.
 struct Draw(u64);
 
 impl Draw {
+    fn of(case: u64) -> Self {
+        let mixed = (case + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Self((mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -75,29 +81,63 @@ fn check(batch: &Batch) -> Result<(), InflateError> {
 
 #[test]
 fn bodies_that_are_broken_in_any_way_are_answered() {
-    #[expect(clippy::disallowed_methods, reason = "how long the tests may take")]
-    let full = std::env::var("CARRICK_RING").is_ok_and(|ring| ring == "full");
-    let rounds = if full { 2_000_000 } else { 200_000 } / CODECS.len();
-    let mut draw = Draw(0x9e37_79b9_7f4a_7c15);
+    let seeds = CODECS.map(seeds);
     let mut codes = std::collections::BTreeMap::new();
-    for codec in CODECS {
-        let seeds = seeds(codec);
-        for round in 0..rounds {
-            let body = if round % 10 == 0 {
-                (0..draw.below(300)).map(|_| draw.next() as u8).collect()
-            } else {
-                let (one, two) = (draw.below(seeds.len()), draw.below(seeds.len()));
-                mutated(&mut draw, &seeds[one], &seeds[two])
-            };
-            let count = [1, 20, 1 << 30][draw.below(3)];
-            let code = check(&Stated::endless(count).batch(codec, &body)).err().map_or("none", |e| e.code());
-            *codes.entry(code).or_insert(0) += 1;
-        }
-    }
+    let cases = cases(200_000, 2_000_000);
+    let all = cases.end - cases.start;
+    hold(cases, |case| {
+        let mut draw = Draw::of(case);
+        let at = draw.below(CODECS.len());
+        let seeds = &seeds[at];
+        let body = if draw.below(10) == 0 {
+            (0..draw.below(300)).map(|_| draw.next() as u8).collect()
+        } else {
+            let (one, two) = (draw.below(seeds.len()), draw.below(seeds.len()));
+            mutated(&mut draw, &seeds[one], &seeds[two])
+        };
+        let count = [1, 20, 1 << 30][draw.below(3)];
+        let stated = Stated::endless(count).batch(CODECS[at], &body);
+        let code = check(&stated).err().map_or("none", |e| e.code());
+        *codes.entry(code).or_insert(0_u64) += 1;
+    });
     // All that can be met here was: the mutations reach past the codecs' own checks.
     for code in ["none", "inflate-broken", "inflate-ended", "inflate-record"] {
-        assert!(codes.get(code).is_some_and(|times| *times > rounds / 100), "{code}: {codes:?}");
+        assert!(!own_share() || codes.get(code).is_some_and(|times| *times > all / 500), "{code}: {codes:?}");
     }
+}
+
+/// Whole batches, their headers included, with a right checksum now and then: what a client or a source may send.
+#[test]
+fn batches_that_are_broken_in_any_way_are_refused_or_what_they_say() {
+    let sent: Vec<Vec<u8>> = golden_names().iter().map(|it| golden(it).bytes.to_vec()).collect();
+    let mut accepted = 0;
+    let cases = cases(100_000, 1_000_000);
+    let all = cases.end - cases.start;
+    hold(cases, |case| {
+        let mut draw = Draw::of(case);
+        let (one, two) = (draw.below(sent.len()), draw.below(sent.len()));
+        let (one, two) = (&sent[one][..sent[one].len().min(3_000)], &sent[two]);
+        let mut bytes = mutated(&mut draw, one, two);
+        if bytes.len() > HEADER_LEN && draw.below(2) == 0 {
+            let length = ((bytes.len() - PREFIX_LEN) as i32).to_be_bytes();
+            bytes[8..12].copy_from_slice(&length);
+            let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[21..]) as u32;
+            bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        }
+        let bound = bytes.len() * 8 + 64 * 1024;
+        let bytes = bytes::Bytes::from(bytes);
+        let (good, peak) = peak_bytes_of(|| {
+            let batches = Batches::new(bytes.clone()).map_while(Result::ok);
+            batches.filter(|it| it.verify().is_ok()).count()
+        });
+        assert!(peak <= bound, "{peak} bytes where {bound} are allowed");
+        accepted += u64::from(good > 0);
+        for batch in Batches::new(bytes).map_while(Result::ok) {
+            assert!(batch.bytes.len() >= HEADER_LEN && batch.header.next_offset() > batch.header.base_offset);
+            let _ = check(&batch);
+        }
+    });
+    assert!(!own_share() || accepted > all / 50, "{accepted} of {all}");
 }
 
 #[test]

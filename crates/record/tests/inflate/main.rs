@@ -5,6 +5,9 @@ mod bodies;
 #[cfg(test)]
 mod bombs;
 #[cfg(test)]
+#[path = "../../../../tests/campaign/cases.rs"]
+mod cases;
+#[cfg(test)]
 #[path = "../../../wire/tests/codec/counting.rs"]
 mod counting;
 #[cfg(test)]
