@@ -26,4 +26,44 @@ LINES = [
         "a seed: two simulated sites and a line, any faults in any order; eight planted defects have to be caught first",
         first=("planted::",),
     ),
+    Line(
+        "F3", "carrick-log", "log", ("states::whatever_a_power_cut_leaves_what_was_told_stands",), 20_000,
+        "one state that a power cut may leave, at one moment of a workload of 300 changes of the disk",
+    ),
+    Line(
+        "F5", "carrick-log", "log", ("sites::a_sync_that_fails_anywhere_is_told_and_costs_nothing_that_was",), 4_096,
+        "one of a workload's first 64 syncs fails, once or for ever, and a kill or a power cut follows: 256 a workload",
+    ),
+    Line(
+        "F6", "carrick-log", "log", ("flips::a_flipped_bit_is_found_wherever_it_is",), 10_000,
+        "one bit of a partition's segments, indexes or checkpoint, of six sites in turn",
+    ),
+    Line(
+        "F7", "carrick-log", "log", ("tails::whatever_the_end_of_a_segment_is_the_whole_batches_before_it_stand",), 16_884,
+        "of each 67,536 the first 65,536 are cuts of the last 64 KiB of a log, the others garbage behind it",
+    ),
+    Line(
+        "F9", "carrick-log", "log",
+        ("sites::a_disk_that_fills_up_anywhere_refuses_and_goes_on_when_there_is_room",
+         "sites::a_full_disk_at_a_start_costs_nothing_that_was_told"), 6_144,
+        "the disk is full from one of a workload's first 64 calls that need room on, and has room again: 192 a workload",
+    ),
+    Line(
+        "F26", "carrick-wire", "codec", ("hostile::hostile_bodies_stay_within_the_bound",), 500_000,
+        "one hostile body or frame of Kafka's protocol, request or answer",
+    ),
+    Line(
+        "F26/records", "carrick-record", "inflate",
+        ("hostile::bodies_that_are_broken_in_any_way_are_answered",
+         "hostile::batches_that_are_broken_in_any_way_are_refused_or_what_they_say"), 500_000,
+        "one hostile body of records, and one hostile batch",
+    ),
+    Line(
+        "F26/link", "carrick-proto", "hostile", ("tests::hostile_envelopes_stay_within_the_bound",), 200_000,
+        "one hostile envelope of a link",
+    ),
+    Line(
+        "F28", "carrick-wire", "codec", ("lengths::every_length_is_lied_about",), 500_000,
+        "one lie about one length of one message of one version, 20,000 for one body of each, then of others",
+    ),
 ]
