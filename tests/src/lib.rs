@@ -24,7 +24,9 @@
 
 mod carrick;
 mod carrickd;
-mod cases;
+mod case;
+#[path = "../campaign/cases.rs"]
+pub mod cases;
 mod chance;
 mod deadline;
 mod files;
@@ -43,7 +45,8 @@ mod talk;
 
 pub use carrick::{carrick, carrick_refuses, carrick_status, carrick_table, until};
 pub use carrickd::{carrickd, cli};
-pub use cases::{cases, every_case, in_case};
+pub use case::in_case;
+pub use cases::{cases, hold};
 pub use chance::Chance;
 pub use deadline::deadline;
 pub use files::{files, kept, put};
