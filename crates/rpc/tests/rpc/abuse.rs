@@ -2,12 +2,11 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carrick_rpc::tls::{Files, Purpose, Tls};
+use carrick_rpc::tls::Tls;
 use carrick_rpc::{HANDSHAKES_MAX, MESSAGE_BYTES_MAX, dial};
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -15,69 +14,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::ends::{Port, soon, until, within};
-use crate::pki::{NODE, Pki};
-
-/// One bad guest of each kind, in turn.
-async fn bad_guest(kind: usize, port: u16, stranger: Arc<rustls::ClientConfig>) {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-    let said: &[u8] = match kind % 6 {
-        // Gone at once.
-        0 => return,
-        // HTTP.
-        1 => b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
-        // A hello of TLS that ends in the middle.
-        2 => &[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 7, 7, 7],
-        // A record that is too long.
-        3 => &[22, 3, 1, 0xff, 0xff, 1, 2, 3, 4],
-        // Noise.
-        4 => &[0xa5; 4_096],
-        // Of another CA.
-        _ => {
-            let name = ServerName::try_from("localhost").unwrap();
-            let _ = TlsConnector::from(stranger).connect(name, stream).await.unwrap().read_u8().await;
-            return;
-        }
-    };
-    let _ = stream.write_all(said).await;
-    if kind.is_multiple_of(2) {
-        let _ = tokio::time::timeout(Duration::from_millis(20), stream.read_u8()).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_bad_guests_hurt_nobody_else() {
-    let (pki, other) = (Pki::new(), Pki::new());
-    let tls = pki.node();
-    let mut port = Port::open(tls.clone()).await;
-    let stranger = Tls::open(Files { ca: Some(pki.ca()), ..other.files(&NODE) }, Purpose::Grpc).unwrap();
-    let stranger = stranger.client().unwrap();
-    let (mut dialled, mut accepted) = port.join(&tls).await;
-    let number = port.endpoint.port;
-    let guests = tokio::spawn(async move {
-        for round in 0..20 {
-            let guests = (0..50).map(|at| bad_guest(round * 50 + at, number, Arc::clone(&stranger)));
-            futures::future::join_all(guests).await;
-        }
-    });
-    let mut rounds = 0;
-    while !guests.is_finished() {
-        dialled.outgoing.send("ping".into()).await.unwrap();
-        let ping = within(Duration::from_secs(2), accepted.incoming.recv()).await.unwrap();
-        accepted.outgoing.send(ping).await.unwrap();
-        within(Duration::from_secs(2), dialled.incoming.recv()).await.unwrap();
-        rounds += 1;
-    }
-    guests.await.unwrap();
-    println!("{rounds} rounds of the good link meanwhile");
-    until("all are counted", || port.refusals.total() >= 1_000).await;
-    assert_eq!(port.refusals.total(), 1_000);
-    port.join(&tls).await;
-}
+use crate::ends::{Port, soon, within};
+use crate::pki::Pki;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_open_handshakes_make_the_next_peer_wait_and_not_fail() {

@@ -52,4 +52,11 @@ impl Chance {
     pub fn below(&mut self, end: u64) -> u64 {
         self.within(0..end)
     }
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        std::iter::repeat_with(|| self.u64().to_le_bytes()).flatten().take(len).collect()
+    }
 }

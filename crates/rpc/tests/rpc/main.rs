@@ -10,6 +10,7 @@
 
 mod abuse;
 mod admin;
+#[allow(dead_code, reason = "shared with the other tests")]
 mod cases;
 mod cuts;
 mod ends;

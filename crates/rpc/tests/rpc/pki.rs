@@ -20,12 +20,22 @@ pub struct Wish<'a> {
     pub name: &'a str,
     pub hosts: &'a [&'a str],
     pub roles: &'a [Role],
+    /// From now.
+    pub begins: i64,
     pub days: i64,
+    /// Good for those who dial, too.
+    pub client: bool,
 }
 
 /// A node's: good in every way.
-pub const NODE: Wish<'_> =
-    Wish { name: "node", hosts: &["localhost", "127.0.0.1"], roles: &[Role::Link], days: 30 };
+pub const NODE: Wish<'_> = Wish {
+    name: "node",
+    hosts: &["localhost", "127.0.0.1"],
+    roles: &[Role::Link],
+    begins: -30,
+    days: 30,
+    client: true,
+};
 
 impl Pki {
     pub fn new() -> Self {
@@ -50,12 +60,14 @@ impl Pki {
         let hosts: Vec<String> = wish.hosts.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params.distinguished_name.push(DnType::CommonName, wish.name);
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        if wish.client {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
         for role in wish.roles {
             params.subject_alt_names.push(SanType::URI(role.uri().as_str().try_into().unwrap()));
         }
-        params.not_before = OffsetDateTime::now_utc() - Duration::days(30);
+        params.not_before = OffsetDateTime::now_utc() + Duration::days(wish.begins);
         params.not_after = OffsetDateTime::now_utc() + Duration::days(wish.days);
         let key = KeyPair::generate().unwrap();
         let (cert, ca) = (self.dir.path().join(wish.name), self.ca());
