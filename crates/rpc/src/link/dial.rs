@@ -279,6 +279,7 @@ fn alert_words(alert: AlertDescription) -> String {
         AlertDescription::CertificateExpired => "this node's certificate expired".into(),
         AlertDescription::CertificateRequired => "it wants a certificate".into(),
         AlertDescription::NoApplicationProtocol => "it does not speak HTTP/2".into(),
+        AlertDescription::ProtocolVersion => "it does not speak TLS 1.3".into(),
         other => format!("alert {other:?}"),
     }
 }

@@ -136,6 +136,15 @@ async fn what_is_no_link_port_is_told_from_what_is_not_there() {
     let (error, ()) = futures::join!(dial(&endpoint, &client), plain);
     assert!(error.unwrap_err().to_string().contains("is not a link port: it does not speak TLS"));
 
+    // The alert of servers that know TLS 1.2 alone.
+    let older = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 70]).await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let (error, ()) = futures::join!(dial(&endpoint, &client), older);
+    assert!(error.unwrap_err().to_string().contains("it does not speak TLS 1.3"));
+
     let kafka = Tls::open(pki.files(&NODE), Purpose::Kafka).unwrap();
     let tls = async {
         let (stream, _) = listener.accept().await.unwrap();

@@ -20,5 +20,6 @@ mod line;
 mod peers;
 mod pipe;
 mod pki;
+mod rotation;
 mod sessions;
 mod throughput;
