@@ -14,6 +14,7 @@ mod chaos;
 mod door;
 mod failover;
 mod groups;
+mod halfway;
 mod kept;
 mod line;
 mod mirror;
