@@ -27,6 +27,11 @@ LINES = [
         first=("planted::",),
     ),
     Line(
+        "F2", "carrick-tests", "faults",
+        ("killed::nodes_killed_at_random_under_load_end_equal_with_all_that_was_acknowledged_and_no_hand_is_needed",), 10,
+        "SIGKILL under load: the source, the destination, both", limit_s=1800, needs=("programs", "clients"),
+    ),
+    Line(
         "F3", "carrick-log", "log", ("states::whatever_a_power_cut_leaves_what_was_told_stands",), 20_000,
         "one state that a power cut may leave, at one moment of a workload of 300 changes of the disk",
     ),
@@ -39,14 +44,47 @@ LINES = [
         "one bit of a partition's segments, indexes or checkpoint, of six sites in turn",
     ),
     Line(
+        "F6/node", "carrick-tests", "faults",
+        ("flipped::a_flipped_bit_in_any_file_of_a_node_is_served_to_nobody_and_named",), 50,
+        "one bit of any file of a node's data directory", limit_s=1800, needs=("programs", "clients"),
+    ),
+    Line(
         "F7", "carrick-log", "log", ("tails::whatever_the_end_of_a_segment_is_the_whole_batches_before_it_stand",), 16_884,
         "of each 67,536 the first 65,536 are cuts of the last 64 KiB of a log, the others garbage behind it",
+    ),
+    Line(
+        "F7/node", "carrick-tests", "faults",
+        ("torn::a_node_whose_newest_segment_is_cut_or_ends_in_garbage_serves_what_is_good_and_a_link_over_it_ends_equal_or_loud",), 30,
+        "a node's newest segment is cut, or has a strange tail, and a link goes over it", limit_s=1800,
+        needs=("programs", "clients"),
     ),
     Line(
         "F9", "carrick-log", "log",
         ("sites::a_disk_that_fills_up_anywhere_refuses_and_goes_on_when_there_is_room",
          "sites::a_full_disk_at_a_start_costs_nothing_that_was_told"), 6_144,
         "the disk is full from one of a workload's first 64 calls that need room on, and has room again: 192 a workload",
+    ),
+    Line(
+        "F9/node", "carrick-tests", "faults",
+        ("full::a_disk_that_is_full_and_has_room_again_loses_nothing_and_everything_goes_on",), 5,
+        "a file system is full under load and has room again: the source's, the destination's, both", limit_s=1800,
+        needs=("programs", "clients"),
+    ),
+    Line(
+        "F13", "carrick-tests", "faults",
+        ("cut::a_line_cut_in_both_directions_ages_what_is_known_and_the_mirror_goes_on_exactly",), 5,
+        "the line is cut in both directions under load, and heals", limit_s=1800, needs=("programs", "clients"),
+    ),
+    Line(
+        "F17", "carrick-tests", "faults",
+        ("paused::an_old_primary_that_sleeps_through_a_failover_takes_no_write_once_it_can_hear_and_keeps_its_tail",), 4,
+        "the old primary is stopped across a failover and wakes with its clients there", limit_s=1800,
+        needs=("programs", "clients"),
+    ),
+    Line(
+        "F21", "carrick-tests", "simulation",
+        ("halfway::a_failover_that_a_crash_cuts_short_at_any_call_is_completed_or_not_begun",), 12_000,
+        "a site dies at one call of a failover, in one of three ways: 120 a seed",
     ),
     Line(
         "F26", "carrick-wire", "codec", ("hostile::hostile_bodies_stay_within_the_bound",), 500_000,

@@ -25,6 +25,7 @@ DEFAULT_S = 50 * 60
 BROKEN = re.compile(r"\bcase (\d+): *(.*)")
 COUNTED = re.compile(r"^counted ([^:]+): (\d+)$", re.MULTILINE)
 RAN = re.compile(r"^running (\d+) tests?$", re.MULTILINE)
+SKIPPED = re.compile(r"^skipped: ", re.MULTILINE)
 WORDS_MAX = 160  # of what is kept of a break
 
 
@@ -184,6 +185,8 @@ class Built:
         ran = RAN.search(text)
         if ended == 0 and (not ran or int(ran[1]) < len(names)):
             return False, f"{text}no test is called {' or '.join(names)}\n"
+        if ended == 0 and SKIPPED.search(text):
+            return False, f"{text}it skipped itself\n"
         return ended == 0, text + words
 
 
