@@ -12,6 +12,7 @@ import flexible
 import raw
 
 STORAGE_ERROR = 56
+COUNT_MAX = 250  # of topics with much to say: more than the store puts by
 COORDINATOR_IS_COMING = (14, 15, 16)
 
 
@@ -41,9 +42,25 @@ def first(address, topic, partition):
     return len(records)
 
 
-def make(address, topic):
-    """The error of making a topic of one partition."""
-    return raw.connect(address).create_topic(topic)
+def fill_catalog(address, prefix):
+    """Makes topics with much to say until there is no room for one; [how many there are, the last error]."""
+    it = raw.connect(address)
+    for n in range(COUNT_MAX):
+        error = it.create_topic(f"{prefix}-{n}", 1, [("leader.replication.throttled.replicas", "x" * 30_000)])
+        if error:
+            return [n, error]
+    return [COUNT_MAX, 0]
+
+
+def empty_catalog(address, prefix, count, within):
+    """There is room again, or soon will be; how long it took to be noticed."""
+    it, began = raw.connect(address), time.monotonic()
+    for n in range(int(count)):
+        while error := it.delete_topic(f"{prefix}-{n}"):
+            assert error == STORAGE_ERROR, error
+            assert time.monotonic() < began + float(within), f"no topic can be deleted after {within} s"
+            time.sleep(0.05)
+    return time.monotonic() - began
 
 
 def topic_id(address, topic):
