@@ -35,14 +35,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("serve", &["broker", "sys", "tls", "types", "wire"]),
     // 4: a site
     ("node", &["broker", "catalog", "link", "log", "record", "sys", "types"]),
-    // 5: what is started
+    // 5: what is started, and what is seen of it
+    ("watch", &["catalog", "link", "log", "node", "proto", "serve", "sys", "tls", "types"]),
     // It looks into a dead node's segments by the code that wrote them: a second reader of the format would drift.
     ("cli", &["log", "proto", "rpc", "sys", "tls"]),
     (
         "daemon",
         &[
             "broker", "catalog", "link", "log", "node", "proto", "rpc", "serve", "store", "sys", "tls",
-            "types",
+            "types", "watch",
         ],
     ),
 ];
@@ -58,11 +59,11 @@ const KEPT: &[(&str, &[&str])] = &[
     ("flate2", &["record"]),
     ("hyper", &["rpc", "serve"]),
     ("lz4_flex", &["record"]),
-    ("metrics-exporter-prometheus", &["daemon"]),
+    ("metrics-exporter-prometheus", &["watch"]),
     ("rand", &["sim"]),
     ("rcgen", &["cli"]),
     ("rocksdb", &["store"]),
-    ("rustix", &["sys", "rpc", "serve", "daemon", "cli"]),
+    ("rustix", &["sys", "rpc", "serve", "watch", "daemon", "cli"]),
     ("rustls", &["tls", "rpc", "serve", "cli"]),
     ("ruzstd", &["record"]),
     ("sd-notify", &["daemon"]),

@@ -8,13 +8,13 @@ use carrick_link::{Connection, DialError, Dialer, Engine};
 use carrick_rpc::tls::{Files, Purpose, Tls};
 use carrick_rpc::{Endpoint, LinkServer};
 use carrick_tls::Refusals;
+use carrick_watch::Port;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{LinkListener, TlsFiles};
-use crate::eyes::Port;
 
 /// Sessions that peers opened and the engine has not taken yet.
 const ACCEPTED_MAX: usize = 16;

@@ -10,13 +10,9 @@ mod audit;
 mod config;
 mod control;
 mod dev;
-mod eyes;
 mod hands;
-mod lag;
 mod links;
-mod metrics;
 mod run;
-mod status;
 mod systemd;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! Gauges are set into a recorder of the scrape's own, so that what is no longer known is no longer said. Counters that
 //! other crates keep through the `metrics` facade stand in the recorder of the process.
 
+use std::io;
 use std::time::Duration;
 
 use carrick_link::LinkState;
@@ -61,10 +62,11 @@ pub struct Metrics {
 
 impl Metrics {
     /// Once per process.
-    pub fn install() -> anyhow::Result<Self> {
+    pub fn install() -> io::Result<Self> {
         let recorder = PrometheusBuilder::new().build_recorder();
         let process = recorder.handle();
-        metrics::set_global_recorder(recorder).map_err(|e| anyhow::anyhow!("metrics cannot be kept: {e}"))?;
+        metrics::set_global_recorder(recorder)
+            .map_err(|e| io::Error::other(format!("metrics cannot be kept: {e}")))?;
         Ok(Self { process })
     }
 

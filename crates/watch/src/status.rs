@@ -9,10 +9,10 @@ use carrick_log::Damage;
 use carrick_proto::v1;
 use carrick_types::MirrorState;
 
-use crate::admin::{link_info, millis, reason};
 use crate::eyes::{Eyes, Sample};
 use crate::lag;
 use crate::metrics::durability;
+use crate::told::{link_info, millis, reason};
 
 /// Of one list.
 const LISTED_MAX: usize = 10;

@@ -3,6 +3,7 @@
 //! Numbers that are behind locks which a write to the disk may hold are taken by a thread of their own, when somebody
 //! asks, and every few seconds. Who asks waits for them a moment, and else gets the last ones; their ages go on.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
@@ -107,7 +108,7 @@ pub struct Eyes {
 
 impl Eyes {
     /// Of a node that is starting. Once per process.
-    pub fn new(data: PathBuf, durability: Durability) -> anyhow::Result<Arc<Self>> {
+    pub fn new(data: PathBuf, durability: Durability) -> io::Result<Arc<Self>> {
         let (wanted, asked) = sync_channel(1);
         let eyes = Arc::new(Self {
             data,
