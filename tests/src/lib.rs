@@ -59,6 +59,6 @@ pub use relay::{Line, Relay};
 pub use ring::{Ring, ring, skip};
 pub use seen::seen;
 pub use site::{Node, Site, Telling};
-pub use small::Small;
+pub use small::{Frozen, Small};
 pub use stored::{Stored, assert_equal, stored};
 pub use talk::Talk;

@@ -231,6 +231,10 @@ impl Node {
         Ok(Self { running, kafka, http })
     }
 
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Stops the clock for it: it is there, and does nothing.
     pub fn pause(&self) {
         self.running.signal(Signal::STOP);

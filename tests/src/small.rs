@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::{Site, skip};
 
@@ -56,8 +57,40 @@ impl Small {
         std::fs::remove_file(self.filler()).unwrap();
     }
 
+    /// Nothing is written until the guard is dropped: who tries waits.
+    ///
+    /// # Panics
+    /// If the system cannot do it.
+    pub fn freeze(&self) -> Frozen<'_> {
+        assert!(self.fsfreeze("--freeze"), "fsfreeze of util-linux is wanted");
+        Frozen { disk: self, since: Instant::now() }
+    }
+
+    fn fsfreeze(&self, how: &str) -> bool {
+        Command::new("fsfreeze").arg(how).arg(&self.at).status().is_ok_and(|it| it.success())
+    }
+
     fn filler(&self) -> PathBuf {
         self.at.join("filler")
+    }
+}
+
+/// A stuck disk.
+#[derive(Debug)]
+pub struct Frozen<'a> {
+    disk: &'a Small,
+    since: Instant,
+}
+
+impl Frozen<'_> {
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        assert!(self.disk.fsfreeze("--unfreeze") || std::thread::panicking());
     }
 }
 

@@ -1,5 +1,5 @@
 //! The admin service on the control thread: what only looks at memory is answered there, whatever the disk does; what may
-//! wait for a disk or for a partition that is being written is done by the data threads.
+//! wait for a disk is done by the data threads.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ impl Admin for Hands {
         &self,
         request: Request<v1::ListLinksRequest>,
     ) -> Result<Response<v1::ListLinksResponse>, Status> {
-        self.on_data(|it| async move { it.list_links(request).await }).await
+        self.operator.list_links(request).await
     }
 
     async fn create_mirrors(
@@ -59,7 +59,7 @@ impl Admin for Hands {
         &self,
         request: Request<v1::ListMirrorsRequest>,
     ) -> Result<Response<v1::ListMirrorsResponse>, Status> {
-        self.on_data(|it| async move { it.list_mirrors(request).await }).await
+        self.operator.list_mirrors(request).await
     }
 
     async fn failover(
