@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod alone;
 mod batch;
 #[path = "../../campaign/cases.rs"]
 mod cases;
