@@ -36,11 +36,16 @@ LINES = [
         "one state that a power cut may leave, at one moment of a workload of 300 changes of the disk",
     ),
     Line(
-        "F5", "carrick-log", "log", ("sites::a_sync_that_fails_anywhere_is_told_and_costs_nothing_that_was",), 4_096,
+        "F5/log", "carrick-log", "log", ("sites::a_sync_that_fails_anywhere_is_told_and_costs_nothing_that_was",), 4_096,
         "one of a workload's first 64 syncs fails, once or for ever, and a kill or a power cut follows: 256 a workload",
     ),
     Line(
-        "F6", "carrick-log", "log", ("flips::a_flipped_bit_is_found_wherever_it_is",), 10_000,
+        "F5/sim", "carrick-tests", "simulation",
+        ("alone::a_node_whose_sync_fails_anywhere_says_so_and_loses_nothing_that_it_answered_for",), 4_096,
+        "the same of a whole node's syncs, from its first boot on",
+    ),
+    Line(
+        "F6/log", "carrick-log", "log", ("flips::a_flipped_bit_is_found_wherever_it_is",), 10_000,
         "one bit of a partition's segments, indexes or checkpoint, of six sites in turn",
     ),
     Line(
@@ -49,7 +54,7 @@ LINES = [
         "one bit of any file of a node's data directory", limit_s=1800, needs=("programs", "clients"),
     ),
     Line(
-        "F7", "carrick-log", "log", ("tails::whatever_the_end_of_a_segment_is_the_whole_batches_before_it_stand",), 16_884,
+        "F7/log", "carrick-log", "log", ("tails::whatever_the_end_of_a_segment_is_the_whole_batches_before_it_stand",), 16_884,
         "of each 67,536 the first 65,536 are cuts of the last 64 KiB of a log, the others garbage behind it",
     ),
     Line(
@@ -59,10 +64,15 @@ LINES = [
         needs=("programs", "clients"),
     ),
     Line(
-        "F9", "carrick-log", "log",
+        "F9/log", "carrick-log", "log",
         ("sites::a_disk_that_fills_up_anywhere_refuses_and_goes_on_when_there_is_room",
          "sites::a_full_disk_at_a_start_costs_nothing_that_was_told"), 6_144,
         "the disk is full from one of a workload's first 64 calls that need room on, and has room again: 192 a workload",
+    ),
+    Line(
+        "F9/sim", "carrick-tests", "simulation",
+        ("alone::a_node_whose_disk_fills_up_anywhere_refuses_and_goes_on_when_there_is_room",), 6_144,
+        "the same of a whole simulated node, from its first boot on",
     ),
     Line(
         "F9/node", "carrick-tests", "faults",
@@ -87,7 +97,7 @@ LINES = [
         "a site dies at one call of a failover, in one of three ways: 120 a seed",
     ),
     Line(
-        "F26", "carrick-wire", "codec", ("hostile::hostile_bodies_stay_within_the_bound",), 500_000,
+        "F26/kafka", "carrick-wire", "codec", ("hostile::hostile_bodies_stay_within_the_bound",), 500_000,
         "one hostile body or frame of Kafka's protocol, request or answer",
     ),
     Line(

@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/campaign",
         description="Runs lines of the list of faults, going on behind what results.tsv says was tried.",
-        epilog=f"lines (F6 means F6/node, too), and what a case of each is:\n{table}\n\n"
+        epilog=f"lines (F6 means all that begin with F6/), and what a case of each is:\n{table}\n\n"
         "Ends with 1 if a case broke. One case again: CARRICK_CASES=N..N+1 cargo test, see tests/campaign/README.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
