@@ -9,7 +9,8 @@
 //! Nothing that one socket does ends an accept loop or another connection. The link port serves the link service only.
 //!
 //! **Limits**: [`MESSAGE_BYTES_MAX`] a message, [`QUEUE_MESSAGES`] messages waiting per direction, [`WINDOW_BYTES`] under
-//! way, [`HANDSHAKES_MAX`] handshakes at once of [`HANDSHAKE_MAX`] each, [`CONNECTIONS_MAX`] connections a port.
+//! way, [`HANDSHAKES_MAX`] handshakes at once of [`HANDSHAKE_MAX`] each, [`HANDSHAKES_PER_HOST_MAX`] of one host,
+//! [`CONNECTIONS_MAX`] connections a port.
 //!
 //! **Absent on purpose**: sessions, credits, retries (`link` decides when to dial again), compression of messages.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "sockets and their tasks live here")]
@@ -20,7 +21,7 @@ mod http2;
 mod link;
 mod socket;
 
-pub use accept::{CONNECTIONS_MAX, HANDSHAKE_MAX, HANDSHAKES_MAX};
+pub use accept::{CONNECTIONS_MAX, HANDSHAKE_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_HOST_MAX};
 pub use carrick_tls as tls;
 pub use carrick_tls::{Refusals, Role};
 pub use http2::WINDOW_BYTES;

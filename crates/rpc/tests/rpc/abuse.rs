@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_rpc::tls::Tls;
-use carrick_rpc::{HANDSHAKES_MAX, MESSAGE_BYTES_MAX, dial};
+use carrick_rpc::{MESSAGE_BYTES_MAX, dial};
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
@@ -19,25 +19,6 @@ use tokio_rustls::TlsConnector;
 
 use crate::ends::{Port, soon, within};
 use crate::pki::Pki;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_open_handshakes_make_the_next_peer_wait_and_not_fail() {
-    let tls = Pki::new().node();
-    let mut port = Port::open(tls.clone()).await;
-    let mut held = Vec::new();
-    for _ in 0..HANDSHAKES_MAX + 20 {
-        held.push(TcpStream::connect(("127.0.0.1", port.endpoint.port)).await.unwrap());
-    }
-    // The dialler's patience is the port's, so its first try may be in vain; it stands in line with its second.
-    let dialled = match dial(&port.endpoint, &tls).await {
-        Ok(dialled) => dialled,
-        Err(_) => dial(&port.endpoint, &tls).await.unwrap(),
-    };
-    dialled.outgoing.send("in".into()).await.unwrap();
-    let mut accepted = soon(port.connections.recv()).await.unwrap();
-    assert_eq!(soon(accepted.incoming.recv()).await.unwrap(), "in");
-    drop(held);
-}
 
 /// A body of some bytes, and then silence or an end.
 struct Said {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_rpc::tls::Tls;
-use carrick_rpc::{Connection, DialError, LinkServer, MESSAGE_BYTES_MAX, QUEUE_MESSAGES, dial_over};
+use carrick_rpc::{
+    Connection, DialError, HANDSHAKE_MAX, HANDSHAKES_MAX, HANDSHAKES_PER_HOST_MAX, LinkServer,
+    MESSAGE_BYTES_MAX, QUEUE_MESSAGES, dial_over,
+};
 use rustls::pki_types::ServerName;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -336,4 +339,35 @@ fn a_dialler_that_gives_up_at_any_moment_leaves_nothing_behind() {
             });
         }
     }
+}
+
+#[test]
+fn handshakes_of_a_host_that_never_end_keep_no_other_host_out() {
+    let tls = Pki::new().node();
+    carrick_sim::run(0, async {
+        let mut site = Site::open(&tls);
+        let mut held: Vec<_> = (0..2_000).map(|_| site.road.take_from([10, 0, 0, 9], None)).collect();
+        let begun = Instant::now();
+        let (dialled, accepted, _) = site.join(&tls).await;
+        assert!(begun.elapsed() < Duration::from_secs(1), "it waited {:?}", begun.elapsed());
+        drop((dialled, accepted));
+        // Its own next peer is refused until the others have had their time.
+        let (end, _) = site.road.take_from([10, 0, 0, 9], None);
+        let error = dial_over(&at(9_590), &tls, end, "the peer".into()).await.unwrap_err();
+        assert!(matches!(error, DialError::Refused { .. } | DialError::Handshake { .. }), "{error}");
+        sleep(HANDSHAKE_MAX).await;
+        let (end, _) = site.road.take_from([10, 0, 0, 9], None);
+        drop(dial_over(&at(9_590), &tls, end, "the peer".into()).await.unwrap());
+        drop(site.connections.recv().await);
+        // Many hosts together fill the port: the next one stands in line, in order of arrival.
+        for n in 0..HANDSHAKES_MAX {
+            held.push(site.road.take_from([10, 0, 1, (n / HANDSHAKES_PER_HOST_MAX) as u8], None));
+        }
+        sleep(Duration::from_millis(100)).await;
+        let begun = Instant::now();
+        let (dialled, accepted, _) = site.join(&tls).await;
+        assert!(begun.elapsed() > HANDSHAKE_MAX / 2, "there was room after {:?}", begun.elapsed());
+        drop((dialled, accepted, held));
+        site.close().await;
+    });
 }

@@ -245,11 +245,11 @@ impl Drop for End {
 }
 
 /// A port without a socket.
-pub struct PipePort(tokio::sync::Mutex<mpsc::UnboundedReceiver<End>>);
+pub struct PipePort(tokio::sync::Mutex<mpsc::UnboundedReceiver<(End, SocketAddr)>>);
 
 /// What leads to it.
 #[derive(Clone)]
-pub struct Road(mpsc::UnboundedSender<End>);
+pub struct Road(mpsc::UnboundedSender<(End, SocketAddr)>);
 
 pub fn port() -> (Road, PipePort) {
     let (sender, ends) = mpsc::unbounded_channel();
@@ -259,9 +259,13 @@ pub fn port() -> (Road, PipePort) {
 impl Road {
     /// A dialler's end that leads to the port.
     pub fn take(&self, cut: Option<Cut>) -> (End, Cutter) {
+        self.take_from([10, 0, 0, 1], cut)
+    }
+
+    pub fn take_from(&self, host: [u8; 4], cut: Option<Cut>) -> (End, Cutter) {
         let (near, far, cutter) = pipe(cut);
         // To a port that is shut it leads nowhere.
-        let _ = self.0.send(far);
+        let _ = self.0.send((far, SocketAddr::from((host, 1))));
         (near, cutter)
     }
 }
@@ -271,7 +275,7 @@ impl Listener for PipePort {
 
     async fn accept(&self) -> io::Result<(End, SocketAddr)> {
         match self.0.lock().await.recv().await {
-            Some(end) => Ok((end, SocketAddr::from(([10, 0, 0, 1], 1)))),
+            Some(accepted) => Ok(accepted),
             None => std::future::pending().await,
         }
     }

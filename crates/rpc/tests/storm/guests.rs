@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::cases::{Chance, cases, words};
@@ -89,8 +89,11 @@ impl Pockets {
         Self { port: site.endpoint.port, hello, configs, no_role, endpoint: site.endpoint.clone() }
     }
 
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()
+    /// From one host of many, so that none has more handshakes under way than it may.
+    async fn connect(&self, host: u64) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 1, (host % 200) as u8 + 1], 0).into()).unwrap();
+        socket.connect(([127, 0, 0, 1], self.port).into()).await.unwrap()
     }
 }
 
@@ -115,7 +118,8 @@ const PROTOCOL_VERSION: [u8; 7] = [21, 3, 3, 0, 2, 2, 70];
 
 async fn guest(kind: &str, pockets: &Pockets, chance: &mut Chance) {
     if let Some((_, config)) = pockets.configs.iter().find(|(of, _)| *of == kind) {
-        let shaking = TlsConnector::from(Arc::clone(config)).connect(name(), pockets.connect().await);
+        let shaking =
+            TlsConnector::from(Arc::clone(config)).connect(name(), pockets.connect(chance.u64()).await);
         if let Ok(mut stream) = shaking.await {
             let word = stream.read_u8().await;
             assert!(word.is_err(), "it was let in");
@@ -126,7 +130,7 @@ async fn guest(kind: &str, pockets: &Pockets, chance: &mut Chance) {
         let refused = dial(&pockets.endpoint, &pockets.no_role).await;
         return assert!(matches!(refused, Err(DialError::Refused { .. })), "{:?}", refused.err());
     }
-    let mut stream = pockets.connect().await;
+    let mut stream = pockets.connect(chance.u64()).await;
     let hello = &pockets.hello;
     let half = chance.within(1..hello.len() as u64) as usize;
     let said: Vec<u8> = match kind {
@@ -187,7 +191,7 @@ fn bad_guests_by_the_thousand_are_counted_and_hurt_nobody_else() {
     runtime.block_on(async {
         let mut held = Vec::new();
         for at in 0..HELD {
-            let mut stream = pockets.connect().await;
+            let mut stream = pockets.connect(0).await;
             stream.write_all(&pockets.hello[..at * 3]).await.unwrap();
             held.push(stream);
         }
