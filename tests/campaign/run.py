@@ -27,6 +27,7 @@ COUNTED = re.compile(r"^counted ([^:]+): (\d+)$", re.MULTILINE)
 RAN = re.compile(r"^running (\d+) tests?$", re.MULTILINE)
 SKIPPED = re.compile(r"^skipped: ", re.MULTILINE)
 WORDS_MAX = 160  # of what is kept of a break
+NOTES_MAX = 50
 
 
 def say(words: str) -> None:
@@ -252,7 +253,8 @@ class Chunk:
 
     def keep(self) -> None:
         counted = [f"{name} {number}" for name, number in sorted(self.counted.items())]
-        note = "; ".join([*self.notes, *counted]).replace("\t", " ")
+        more = [f"and {len(self.notes) - NOTES_MAX} more"] if len(self.notes) > NOTES_MAX else []
+        note = "; ".join([*self.notes[:NOTES_MAX], *more, *counted]).replace("\t", " ")
         took = f"{time.monotonic() - self.began:.0f}"
         self.results.put([self.line.name, self.at, self.code, str(self.count), str(self.failed), took, note])
 
@@ -269,6 +271,7 @@ def main() -> int:
     if asked.needs:
         print(*sorted({need for line in asked.lines for need in line.needs}))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("campaign: told to end"))  # what runs is killed, too
     results, began, well = Results(asked.results), time.monotonic(), True
     with tempfile.TemporaryDirectory(prefix="carrick-campaign-") as folder:
         code = commit()
