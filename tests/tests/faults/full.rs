@@ -104,7 +104,10 @@ impl<'a> World<'a> {
         self.look.ask(&[&["wait_ends", &self.pair.west.kafka(), TOPIC, RESUMED_S], &wanted[..]].concat());
         until(&self.pair.west, "mirror", TOPIC, SOON, |it| it["state"] == "ACTIVE");
         self.slowest = self.slowest.max(began.elapsed());
-        println!("{sides:?} full for {ms} ms, killed: {killed}; all went on {:?} after", began.elapsed());
+        println!(
+            "{sides:?} full but for {left:?} for {ms} ms, killed: {killed}; all went on {:?} after",
+            began.elapsed()
+        );
         for at in [0, 1] {
             let log = self.site(at).log();
             let told = log.lines().find(|line| line.contains("a sync failed") || line.contains("panicked"));
