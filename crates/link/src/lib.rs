@@ -5,7 +5,8 @@
 //!
 //! **Guarantees**: what a mirror holds is what its source holds, batch for batch, from the first to the mirror's end, or the
 //! mirror is FAILED with a code; a decision is durable in the ledger before anything follows from it; what follows is
-//! repeated after a restart until it is done.
+//! repeated after a restart until it is done. A peer is heard when its word comes, and hears from this side, whatever a
+//! session waits for.
 //!
 //! **Limits**: credit bounds what a source sends before it is consumed, over a link and per partition; a frame is at most
 //! 256 KiB, or one larger batch in parts.

@@ -5,7 +5,8 @@
 //!
 //! **Guarantees**: a batch is on the disk byte for byte as it was handed in, but for base offset, leader epoch and, where
 //! asked, append time; nothing is told to be durable before it is; the five offsets keep their order; a producer's batch is
-//! appended once; after a failed sync nothing is acknowledged any more; damage is named and spreads to no other partition.
+//! appended once; after a failed sync nothing is acknowledged any more, and what a kill left in doubt is written again; damage
+//! is named and spreads to no other partition. Offsets are told whatever a write waits for.
 //!
 //! **Limits**: `carrick_types::limits`. Opening reads what was written since the last checkpoint, a few MiB of a partition;
 //! without one, all of it. Open files are a bounded cache.

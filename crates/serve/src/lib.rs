@@ -2,8 +2,9 @@
 //!
 //! **Place**: layer 3, over `wire`, `tls` and `broker`.
 //!
-//! **Guarantees**: a TLS handshake is its connection's own affair, and what it shows follows the certificate's files; a request's length is taken from the node's budget before its bytes are read; answers leave in the order
-//! of their requests; nothing that one connection sends ends the accept loop or another connection.
+//! **Guarantees**: a TLS handshake is its connection's own affair, and what it shows follows the certificate's files; a
+//! request's length is taken from the node's budget before its bytes are read; answers leave in the order of their
+//! requests; nothing that one connection sends ends the accept loop or another connection.
 //!
 //! **Limits**: `REQUESTS_PER_CONNECTION_MAX` requests under way, `REQUEST_BYTES_MAX` a request, ten minutes of silence, a
 //! minute without progress inside a request or an answer.

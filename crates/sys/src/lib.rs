@@ -4,7 +4,7 @@
 //! code runs on a machine and in a simulated world, where one seed gives one history.
 //!
 //! **Guarantees**: file calls are synchronous and short; only making durable and reading what is not in the page cache are
-//! awaited. One thread syncs.
+//! awaited. One thread syncs. Tasks that must not wait for a disk have threads of their own.
 //!
 //! **Absent on purpose**: sockets. The Kafka listener and the link's transport are not in the simulated world; what crosses
 //! between sites there is a `Line`.
