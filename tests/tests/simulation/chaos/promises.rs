@@ -20,8 +20,8 @@ use crate::line::Net;
 const FENCED_WITHIN: Duration = Duration::from_secs(15);
 /// "A few seconds" in which lag may say zero of what waits: a beat that was held up to the silence limit, and one more.
 const LAG_WITHIN: Duration = Duration::from_secs(3);
-/// Of the beat that says so.
-const LAG_LIES: Duration = Duration::from_millis(1_500);
+/// As long as the last beat that says so counts as fresh, though the line had held it up: no other may follow it.
+const LAG_LIES: Duration = Duration::from_millis(2_100);
 /// A source was heard when its word came, however long that waits for a disk that is stuck; but for the moment of a look.
 const HEARD_LATE: Duration = Duration::from_millis(100);
 const FRESH: Duration = Duration::from_secs(2);
