@@ -145,7 +145,7 @@ impl Partition {
     }
 
     /// After a failed sync the page cache may show bytes that no later sync writes. What was not durable is copied to new
-    /// files in the place of the old. Where a kill left it unknown whether a sync failed, which is nearly never, it is
+    /// files in the place of the old, if there is room. Where a kill left it unknown whether a sync failed, which is nearly never, it is
     /// written over itself, and named anew where its name is as doubtful: neither needs room.
     fn write_again(&self, inner: &mut Inner, proven: Offset) -> Result<bool, (Offset, io::Error)> {
         let failed = self.shared.doubtful;
@@ -158,10 +158,16 @@ impl Partition {
             self.shared.handles.forget(|it| (it.topic, it.partition) == ours);
         }
         let again = |base: Offset, position: u64, end: u64, handle: &mut Weak<Handle>| {
-            let written = if failed {
-                self.copy_again(base, end).map(|file| *handle = Arc::downgrade(&self.keep(base, file)))
-            } else {
-                self.write_over(base, if base < from { Some(position) } else { None }, end)
+            let copied = if failed { self.copy_again(base, end) } else { Ok(None) };
+            let written = match copied {
+                Ok(Some(file)) => {
+                    *handle = Arc::downgrade(&self.keep(base, file));
+                    Ok(())
+                }
+                Ok(None) => self.write_over(base, (base < from).then_some(position), end),
+                // Where the disk may be bad, but there is room nowhere else.
+                Err(full) if full.kind() == io::ErrorKind::StorageFull => self.write_over(base, None, end),
+                Err(failed) => Err(failed),
             };
             written.map_err(|failed| (base, failed))
         };
@@ -199,7 +205,7 @@ impl Partition {
         Ok(())
     }
 
-    fn copy_again(&self, base: Offset, end: u64) -> io::Result<Arc<dyn File>> {
+    fn copy_again(&self, base: Offset, end: u64) -> io::Result<Option<Arc<dyn File>>> {
         let disk = &self.shared.sys.disk;
         let path = self.place.dir.join(file_name(base));
         let fresh = path.with_extension("new");
@@ -207,7 +213,7 @@ impl Partition {
         let file = copy(&**disk, &disk.open(&path, Opening::Read)?, 0, end, &fresh)?;
         disk.rename(&fresh, &path)?;
         warn!(file = %path.display(), "written again: a sync of it may have failed");
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// From `position`, or all of it and its name.
