@@ -86,6 +86,11 @@ impl Partition {
             (inner.start, inner.end, inner.durable) = (begin, begin, begin);
         }
         for (at, segment) in found.iter().enumerate() {
+            let later = found.get(at + 1..).unwrap_or_default();
+            if self.is_of_a_refused_batch(segment, later) {
+                disk.remove_file(&self.place.dir.join(file_name(segment.base)))?;
+                continue;
+            }
             let torn = match from {
                 Some(position) if at == 0 => self.scan(&segment.file, segment.len, position, now)?,
                 _ => self.recover_segment(segment, now)?,
@@ -93,7 +98,7 @@ impl Partition {
             let Some(torn) = torn else {
                 continue;
             };
-            let (end, later) = (self.lock().end, found.get(at + 1..).unwrap_or_default());
+            let end = self.lock().end;
             let foreign = matches!(segment.page, Err(BadPage::Foreign(_) | BadPage::Newer { .. }));
             let overlaps = segment.page.as_ref().is_ok_and(|page| page.end < end && torn.position == 0);
             let damage = if clean || foreign || overlaps || end < proven {
@@ -262,6 +267,13 @@ impl Partition {
             inner.dirty.push(disk.dir(dir)?);
         }
         Ok(())
+    }
+
+    /// A segment was begun for a batch that found no room, and others were begun since.
+    fn is_of_a_refused_batch(&self, it: &Found, later: &[Found]) -> bool {
+        let Some(page) = it.page.as_ref().ok().filter(|_| it.len <= PAGE_LEN as u64) else { return false };
+        let again = |it: &Found| it.page.as_ref().is_ok_and(|other| other.end <= page.end);
+        page.end < self.lock().end || later.iter().any(again)
     }
 
     fn look_at(&self, base: Offset) -> io::Result<Found> {

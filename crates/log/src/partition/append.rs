@@ -205,7 +205,16 @@ impl Partition {
         if let Err(failed) = handle.file.write_at(&[&stamped.head, &stamped.body], position) {
             // What was written of it must not be found by a recovery behind a later, shorter batch.
             let undone = handle.file.set_len(position);
+            let empty = self.lock().active.as_ref().is_some_and(Active::is_empty);
+            if empty {
+                // The next batch may be another one, and begin elsewhere. A start that finds the file passes it over.
+                let _ = self.shared.sys.disk.remove_file(&self.place.dir.join(file_name(handle.base)));
+            }
             let mut inner = self.lock();
+            if empty {
+                inner.active = None;
+                return Err(failed.into());
+            }
             if let Err(e) = undone {
                 let what = format!("a failed write was not undone: {e}");
                 inner.damage =

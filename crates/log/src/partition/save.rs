@@ -81,7 +81,12 @@ impl Inner {
 impl Partition {
     /// What the next sync has to make durable, and what that will have made so: the end, bytes, a checkpoint.
     pub(crate) fn take_dirty(&self, into: &mut Vec<Arc<dyn Durable>>) -> (Offset, u64, Option<Snapshot>) {
-        let turn = self.is_checkpoint_due(&self.lock()).then(|| self.files.lock());
+        let due = {
+            let inner = self.lock();
+            self.is_checkpoint_due(&inner)
+        };
+        // Not with the memory's lock held: who has the turn takes that.
+        let turn = due.then(|| self.files.lock());
         let written = turn.as_ref().map(|_| self.write_entries());
         let mut inner = self.lock();
         inner.queued = false;

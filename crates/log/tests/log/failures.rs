@@ -383,3 +383,35 @@ fn many_appenders_that_a_failed_sync_meets_are_all_told() {
         });
     }
 }
+
+/// The segment that was begun for a batch which found no room bears that batch's offset.
+#[test]
+fn a_mirror_that_found_no_room_and_is_opened_for_writing_keeps_what_is_written_then() {
+    for (before, room, cut) in
+        (0..8).map(|n| ([0, 3][n % 2], [4_100, 4_200][n / 2 % 2], [Cut::Kill, Cut::Power][n / 4]))
+    {
+        run(1, async {
+            let (life, log) = Life::mirroring(1, small(1));
+            for n in 0..before {
+                log.append_mirrored(&batch(2).at(n * 2).epoch(0).build(), None, life.now()).unwrap();
+            }
+            life.store.flush().await.unwrap();
+            life.site.disk.full_at(life.site.disk.allocated_bytes() + room);
+            let far = batch(2).at(before * 2 + 40).epoch(0).values(1_000).build();
+            log.append_mirrored(&far, None, life.now()).unwrap_err();
+            life.site.disk.full_at(u64::MAX);
+            log.set_role(writable(101 << 16));
+            for n in 0..3 {
+                let put = log.put(&batch(2).tag(n).build());
+                assert_eq!(put.base.get(), before * 2 + n as i64 * 2);
+            }
+            life.store.flush().await.unwrap();
+            let told = log.all(Bound::HighWatermark).await;
+            let life = life.reboot(cut).await;
+            let log = life.open(writable(102 << 16), false);
+            assert_eq!((log.damage(), log.wounds()), (None, vec![]), "{before} {room} {cut:?}");
+            let stands = log.all(Bound::LogEnd).await;
+            assert!(stands == told, "{before} {room} {cut:?}: {:?}, was {}", log.five(), told.len());
+        });
+    }
+}

@@ -43,5 +43,6 @@ mod states;
 mod swapped;
 mod sync;
 mod tails;
+mod threads;
 mod times;
 mod transactions;
