@@ -62,6 +62,13 @@ impl Broker {
         topic: &CreatableTopic,
         only: bool,
     ) -> Result<CreatableTopicResult, Refusal> {
+        // What is known of topics may not be durable, and then not even a refusal may rest on it.
+        if let Some(why) = self.logs.halted() {
+            return Err((
+                ErrorCode::KAFKA_STORAGE_ERROR,
+                format!("a sync of the data directory failed: {why}"),
+            ));
+        }
         let plan = self.plan_topic(ask, topic)?;
         let configs = self.shown_configs(&plan.configs);
         let mut result = CreatableTopicResult {

@@ -10,7 +10,7 @@ pub use self::groups::GroupOffsets;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use carrick_sys::{Entropy, id_bytes};
@@ -63,7 +63,10 @@ pub struct Catalog {
     store: Arc<dyn Store>,
     state: RwLock<State>,
     synced: Arc<Synced>,
+    on_durable: OnceLock<OnDurable>,
 }
+
+type OnDurable = Box<dyn Fn(u64) + Send + Sync>;
 
 impl Catalog {
     /// Reads everything; a store that holds no node yet becomes a new cluster of one node, durable before this returns.
@@ -97,7 +100,7 @@ impl Catalog {
         // What was there may have survived a kill only: nothing is known to be durable yet.
         synced.wrote(Commit(node.commits));
         let state = State { node, producer_counter: node.producer_next, topics, names, groups };
-        Ok(Self { store, state: RwLock::new(state), synced })
+        Ok(Self { store, state: RwLock::new(state), synced, on_durable: OnceLock::new() })
     }
 
     pub fn node(&self) -> NodeRecord {

@@ -29,7 +29,9 @@ fn well(status: &StatusResponse) -> bool {
         && status.damaged.is_empty()
         && status.links.iter().all(|it| {
             let connected = it.link.as_ref().is_some_and(|link| link.state == "CONNECTED");
-            connected && it.mirrors.iter().all(|it| it.state != "FAILED")
+            connected
+                && it.mirrors.iter().all(|it| it.state != "FAILED")
+                && it.blocked.iter().all(|it| it.code.is_empty())
         })
 }
 
@@ -171,7 +173,7 @@ fn oldest(it: &Observation) -> String {
 }
 
 fn blocked(it: &LinkStatus) -> Vec<[String; 4]> {
-    let row = |Blocked { topic, state, reason }: &Blocked| {
+    let row = |Blocked { topic, state, reason, .. }: &Blocked| {
         [topic.clone(), name_of(it), state.clone(), reason.clone()]
     };
     let mut rows: Vec<_> = it.blocked.iter().map(row).collect();
@@ -252,8 +254,10 @@ fn link_to_json(it: &LinkStatus) -> Value {
         .as_ref()
         .map(|it| json!({ "topic": it.topic, "partition": it.partition, "heard_ms": it.heard_ms }));
     let counts = it.mirrors.iter().map(|it| (it.state.clone(), json!(it.mirrors)));
-    let blocked =
-        it.blocked.iter().map(|it| json!({ "topic": it.topic, "state": it.state, "reason": it.reason }));
+    let blocked = it
+        .blocked
+        .iter()
+        .map(|it| json!({ "topic": it.topic, "state": it.state, "code": it.code, "reason": it.reason }));
     json!({
         "link": it.link.as_ref().map(crate::link::to_json),
         "mirrors": counts.collect::<serde_json::Map<_, _>>(),

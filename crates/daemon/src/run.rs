@@ -1,6 +1,7 @@
 //! From settings to a running node, and back to nothing.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ use crate::systemd;
 
 /// For requests under way, once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// For the catalog: its log holds 16 MiB at most, which a slow disk reads in a second.
+const OPEN_MAX: Duration = Duration::from_secs(30);
 
 /// A failover's decision, its markers and the catalog's own files.
 const RESERVE_BYTES: u64 = 16 << 20;
@@ -109,7 +113,7 @@ async fn node(settings: Settings, eyes: Arc<Eyes>, others: Others) -> anyhow::Re
     let path = data.join("admin.sock");
     let socket = control.spawn(async move { AdminSocket::bind(&path).await }).await??;
     let audit = Audit::open(&data.join("audit.log")).context("the audit log could not be opened")?;
-    let store = Arc::new(RocksStore::open(&dir.catalog(), StoreBudget::default())?);
+    let store = Arc::new(open_store(dir.catalog()).await?);
     let node_settings = NodeSettings {
         log: LogSettings {
             durability: settings.durability,
@@ -161,6 +165,20 @@ async fn node(settings: Settings, eyes: Arc<Eyes>, others: Others) -> anyhow::Re
     eyes.close();
     node.close().await?;
     Ok(())
+}
+
+/// RocksDB reads some damaged files for ever.
+async fn open_store(catalog: PathBuf) -> anyhow::Result<RocksStore> {
+    let shown = catalog.display().to_string();
+    let opening = tokio::task::spawn_blocking(move || RocksStore::open(&catalog, StoreBudget::default()));
+    let Ok(opened) = tokio::time::timeout(OPEN_MAX, opening).await else {
+        anyhow::bail!(
+            "CATALOG_UNREADABLE: {shown} could not be read within {}s, as where a file of it is damaged: restore it from a \
+             copy, or start with an empty data directory and mirror the topics again",
+            OPEN_MAX.as_secs()
+        );
+    };
+    Ok(opened??)
 }
 
 /// SIGTERM and SIGINT stop the node; SIGHUP does not.

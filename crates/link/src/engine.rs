@@ -16,7 +16,7 @@ pub use create::{CreateLink, CreateMirrors, CreatedLink, CreatedMirrors, MirrorO
 pub use failover::{FailedOver, Failover, PartitionLoss, TopicLoss};
 
 use crate::destination::{Link, RecordError};
-use crate::event::{Event, EventError, LinkView};
+use crate::event::{Event, EventError, LinkView, Mirror};
 use crate::ports::{Connection, LedgerError, Ports, SinkError};
 use crate::source::{Host, Sessions};
 use crate::status::{Lag, LinkStatus, MirrorStatus, Observed, PartitionStatus};
@@ -245,13 +245,24 @@ impl Engine {
                 lag: lag_of(&observed, topic, partition),
             }
         };
+        // Said of the state itself, or else of the first partition that waits.
+        let said = |mirror: &Mirror| {
+            let topic = mirror.definition.topic;
+            let mut waiting = observed.waiting.range((topic, Partition(0))..=(topic, Partition(u32::MAX)));
+            match waiting.next().filter(|_| mirror.code.is_empty() && mirror.opening.is_none()) {
+                Some(((_, partition), (code, why))) => {
+                    (code.clone(), format!("partition {partition} waits: {why}"))
+                }
+                None => (mirror.code.clone(), mirror.message.clone()),
+            }
+        };
         let mirrors = view.mirrors.values().map(|mirror| MirrorStatus {
             topic: mirror.definition.topic,
             name: mirror.definition.name.to_string(),
             link: view.name.clone(),
             state: mirror.state,
-            code: mirror.code.clone(),
-            message: mirror.message.clone(),
+            code: said(mirror).0,
+            message: said(mirror).1,
             partitions: (0..mirror.definition.partitions)
                 .map(|it| status(mirror.definition.topic, Partition(it)))
                 .collect(),

@@ -97,4 +97,6 @@ pub(crate) struct Observed {
     pub running: BTreeMap<(TopicId, Partition), u64>,
     /// Up to when "nothing else changed" is known.
     pub quiet: Known<carrick_sys::Mono>,
+    /// Partitions that could not go on and are asked for again: code and words.
+    pub waiting: BTreeMap<(TopicId, Partition), (String, String)>,
 }

@@ -259,6 +259,17 @@ impl LogStore {
         self.shared.unsynced.load(Ordering::Relaxed)
     }
 
+    /// A sync of something else in the data directory failed: nothing is acknowledged any more here either.
+    pub fn halt(&self, failed: &io::Error) {
+        if self.halted().is_none() {
+            self.shared.halt(failed);
+            self.shared.kick.wake();
+            let partitions: Vec<_> = self.partitions.lock().values().cloned().collect();
+            partitions.iter().for_each(|it| it.wake_all());
+            self.shared.room.lock().wake_all();
+        }
+    }
+
     /// Why nothing is acknowledged any more: a sync failed.
     pub fn halted(&self) -> Option<String> {
         self.shared.halted()

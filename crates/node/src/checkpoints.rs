@@ -18,6 +18,15 @@ pub(crate) struct CatalogCheckpoints {
     pub stamp: Stamp,
 }
 
+impl CatalogCheckpoints {
+    /// So many commits are durable: a start that finds fewer, after a kill as well, is told.
+    pub(crate) fn stamp(&self, commits: u64) {
+        if let Err(failed) = self.stamp.write(commits) {
+            warn!(error = %failed, "the stamp that tells an older catalog could not be written");
+        }
+    }
+}
+
 impl Checkpoints for CatalogCheckpoints {
     fn load(&self, topic: TopicId, partition: Partition) -> io::Result<Pieces> {
         self.catalog.checkpoint(topic, partition).map_err(io::Error::other)
@@ -31,9 +40,6 @@ impl Checkpoints for CatalogCheckpoints {
             value: it.value,
         });
         self.catalog.save_checkpoints(pieces.collect()).map_err(io::Error::other)?;
-        if let Err(failed) = self.stamp.write(self.catalog.durable_commits()) {
-            warn!(error = %failed, "the stamp that tells an older catalog could not be written");
-        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 mod boot;
 mod checkpoints;
 mod data;
+mod halting;
 mod ledger;
 mod node;
 mod reserve;

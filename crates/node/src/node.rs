@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::boot::{OnBoot, Waiting};
 use crate::checkpoints::CatalogCheckpoints;
 use crate::data::{DataDir, DataError};
+use crate::halting::Halting;
 use crate::ledger::CatalogLedger;
 use crate::reserve::Reserve;
 use crate::sink::EmbeddedSink;
@@ -58,7 +59,7 @@ pub struct Node {
     /// Whether the last end left its mark.
     pub clean: bool,
     checkpoints: Arc<CatalogCheckpoints>,
-    _tasks: [Task; 2],
+    _tasks: [Task; 3],
     data: DataDir,
 }
 
@@ -83,6 +84,8 @@ impl Node {
         settings: NodeSettings,
         wrap: impl FnOnce(Ports) -> Ports,
     ) -> Result<Self, OpenError> {
+        let halting = Halting::over(Arc::clone(&sys.disk));
+        let sys = &Sys { disk: Arc::clone(&halting) as _, ..sys.clone() };
         let catalog = Arc::new(Catalog::open(store, &*sys.entropy)?);
         let cluster = catalog.node().cluster;
         data.bind(&*sys.disk, cluster)?;
@@ -90,8 +93,16 @@ impl Node {
         let begun = catalog.begin()?;
         let (home, disk) = (Arc::clone(&catalog), Arc::clone(&sys.disk));
         let checkpoints = Arc::new(CatalogCheckpoints { catalog: home, disk, stamp });
+        let stamped = Arc::downgrade(&checkpoints);
+        catalog.on_durable(Box::new(move |commits| {
+            if let Some(it) = stamped.upgrade() {
+                it.stamp(commits);
+            }
+        }));
         let home = Arc::clone(&checkpoints) as Arc<dyn Checkpoints>;
         let logs = Arc::new(LogStore::open(sys.clone(), data.path(), cluster, settings.log, home)?);
+        let (failed, halted) = (halting.failed(), Arc::clone(&logs));
+        let halt = sys.spawn.spawn("halt", Box::pin(async move { halted.halt(&failed.await) }));
         let topics = catalog.topics();
         let waiting = Arc::new(Waiting::default());
         for topic in &topics {
@@ -157,7 +168,7 @@ impl Node {
             clean: !begun.unclean,
             checkpoints,
             data,
-            _tasks: [wait, reserve],
+            _tasks: [wait, reserve, halt],
         })
     }
 

@@ -165,7 +165,9 @@ fn oldest(sample: &Sample, mirrors: &[&MirrorStatus]) -> Option<v1::Observation>
 /// None for a mirror that follows, or that is none any more.
 fn blocked(mirror: &MirrorStatus) -> Option<v1::Blocked> {
     let meaning = match mirror.state {
-        MirrorState::Active | MirrorState::Stopped => return None,
+        MirrorState::Stopped => return None,
+        MirrorState::Active if mirror.code.is_empty() => return None,
+        MirrorState::Active => "a partition of it waits",
         MirrorState::Creating => "it has not caught up for the first time",
         MirrorState::Paused => "by an operator",
         MirrorState::SourceUnavailable => "its source is not heard",
@@ -177,6 +179,7 @@ fn blocked(mirror: &MirrorStatus) -> Option<v1::Blocked> {
     Some(v1::Blocked {
         topic: mirror.name.clone(),
         state: mirror.state.name().into(),
+        code: mirror.code.clone(),
         reason: if said.is_empty() { meaning.into() } else { said },
     })
 }

@@ -85,6 +85,12 @@ impl Catalog {
         self.synced.durable.load(Ordering::Acquire)
     }
 
+    /// Has each sync told, with the last commit that is durable. Once.
+    pub fn on_durable(&self, tell: Box<dyn Fn(u64) + Send + Sync>) {
+        // Who told first goes on.
+        let _ = self.on_durable.set(tell);
+    }
+
     /// The last commit so far.
     pub fn committed(&self) -> Commit {
         self.synced.written()
@@ -107,7 +113,12 @@ impl Catalog {
         let synced = disk.sync(vec![log]).await;
         // A disk may sync without asking the store's log: then the outcome is known here only.
         match synced {
-            Ok(()) => self.synced.made_durable(commit),
+            Ok(()) => {
+                self.synced.made_durable(commit);
+                if let Some(tell) = self.on_durable.get() {
+                    tell(self.durable_commits());
+                }
+            }
             Err(source) => {
                 self.synced.fail(&source);
                 return Err(not_durable(source));

@@ -97,7 +97,12 @@ fn three_says_that_something_is_not_well() {
 
     let failed = LinkStatus {
         mirrors: vec![MirrorCount { state: "FAILED".into(), mirrors: 12 }],
-        blocked: vec![Blocked { topic: "orders".into(), state: "FAILED".into(), reason: "GAP: at 7".into() }],
+        blocked: vec![Blocked {
+            topic: "orders".into(),
+            state: "FAILED".into(),
+            code: "GAP".into(),
+            reason: "GAP: at 7".into(),
+        }],
         blocked_more: 11,
         ..linked("CONNECTED")
     };

@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
         match sub.ask(number, self.attempts).await {
             Ok(subscribe) => send(&self.control, Body::Subscribe(subscribe)).await,
             Err(failed) => {
-                let failure = Failure::Later { message: failed.to_string() };
+                let failure = Failure::Later { code: "NOT_READ".into(), message: failed.to_string() };
                 self.failed(number, failure).await
             }
         }
@@ -352,7 +352,7 @@ impl<'a> Session<'a> {
         };
         let Ended { code, message, .. } = ended;
         let failure = match code.as_str() {
-            "SOURCE_READ_FAILED" | "SOURCE_DAMAGED" => Failure::Later { message },
+            "SOURCE_READ_FAILED" | "SOURCE_DAMAGED" => Failure::Later { code, message },
             _ => Failure::Mirror { code, message },
         };
         self.failed(number, failure).await
@@ -367,8 +367,14 @@ impl<'a> Session<'a> {
         self.link.observed.lock().running.remove(&(topic, partition));
         match failure {
             Failure::Session(end) => Err(end),
-            Failure::Later { message } => {
-                warn!(%topic, %partition, why = message, "a mirror's partition waits");
+            Failure::Later { code, message } => {
+                let waits = (code, message);
+                let before = self.link.observed.lock().waiting.insert((topic, partition), waits.clone());
+                // It is tried each second, and said once.
+                if before.as_ref() != Some(&waits) {
+                    let (code, why) = waits;
+                    warn!(%topic, %partition, code, why, "a mirror's partition waits");
+                }
                 sub.phase = Phase::Waiting(now.plus(AGAIN));
                 let unsubscribe = Unsubscribe { subscription: number, attempt: sub.attempt };
                 send(&self.control, Body::Unsubscribe(unsubscribe)).await
@@ -428,6 +434,9 @@ impl<'a> Session<'a> {
             if sub.phase == Phase::Running && sub.told_durable.is_none_or(|told| told < end) {
                 sub.told_durable = Some(end);
                 durable.push(Durable { subscription: number, attempt: sub.attempt, end_offset: end.get() });
+            }
+            if sub.caught_up() || sub.told_consumed > 0 {
+                self.link.observed.lock().waiting.remove(&(sub.topic, sub.partition));
             }
             if sub.caught_up() {
                 caught_up.insert(sub.topic);

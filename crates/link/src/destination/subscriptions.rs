@@ -52,7 +52,7 @@ pub(crate) enum Failure {
     /// The mirror cannot go on without an operator.
     Mirror { code: String, message: String },
     /// The partition may go on later.
-    Later { message: String },
+    Later { code: String, message: String },
 }
 
 impl From<End> for Failure {
@@ -65,7 +65,7 @@ impl From<SinkError> for Failure {
     fn from(failed: SinkError) -> Self {
         match failed {
             SinkError::Refused { code, message } => Self::Mirror { code: code.into(), message },
-            SinkError::Unavailable { message } => Self::Later { message },
+            SinkError::Unavailable { message } => Self::Later { code: "NOT_WRITTEN".into(), message },
         }
     }
 }
