@@ -28,7 +28,7 @@ LINES = [
     ),
     Line(
         "F2", "carrick-tests", "faults",
-        ("killed::nodes_killed_at_random_under_load_end_equal_with_all_that_was_acknowledged_and_no_hand_is_needed",), 10,
+        ("killed::nodes_killed_at_random_under_load_end_equal_with_all_that_was_acknowledged_and_no_hand_is_needed",), 40,
         "SIGKILL under load: the source, the destination, both", limit_s=1800, needs=("programs", "clients"),
     ),
     Line(
@@ -50,8 +50,13 @@ LINES = [
     ),
     Line(
         "F6/node", "carrick-tests", "faults",
-        ("flipped::a_flipped_bit_in_any_file_of_a_node_is_served_to_nobody_and_named",), 50,
+        ("flipped::a_flipped_bit_in_any_file_of_a_node_is_served_to_nobody_and_named",), 200,
         "one bit of any file of a node's data directory", limit_s=1800, needs=("programs", "clients"),
+    ),
+    Line(
+        "F6/mirror", "carrick-tests", "faults",
+        ("flipped::a_flipped_bit_under_a_source_is_mirrored_to_nobody_and_told_there",), 50,
+        "one bit of a source's topics, and a mirror over it", limit_s=1800, needs=("programs", "clients"),
     ),
     Line(
         "F7/log", "carrick-log", "log", ("tails::whatever_the_end_of_a_segment_is_the_whole_batches_before_it_stand",), 16_884,
@@ -59,7 +64,7 @@ LINES = [
     ),
     Line(
         "F7/node", "carrick-tests", "faults",
-        ("torn::a_node_whose_newest_segment_is_cut_or_ends_in_garbage_serves_what_is_good_and_a_link_over_it_ends_equal_or_loud",), 30,
+        ("torn::a_node_whose_newest_segment_is_cut_or_ends_in_garbage_serves_what_is_good_and_a_link_over_it_ends_equal_or_loud",), 100,
         "a node's newest segment is cut, or has a strange tail, and a link goes over it", limit_s=1800,
         needs=("programs", "clients"),
     ),
@@ -76,18 +81,18 @@ LINES = [
     ),
     Line(
         "F9/node", "carrick-tests", "faults",
-        ("full::a_disk_that_is_full_and_has_room_again_loses_nothing_and_everything_goes_on",), 5,
+        ("full::a_disk_that_is_full_and_has_room_again_loses_nothing_and_everything_goes_on",), 15,
         "a file system is full under load and has room again: the source's, the destination's, both", limit_s=1800,
         needs=("programs", "clients"),
     ),
     Line(
         "F13", "carrick-tests", "faults",
-        ("cut::a_line_cut_in_both_directions_ages_what_is_known_and_the_mirror_goes_on_exactly",), 5,
+        ("cut::a_line_cut_in_both_directions_ages_what_is_known_and_the_mirror_goes_on_exactly",), 12,
         "the line is cut in both directions under load, and heals", limit_s=1800, needs=("programs", "clients"),
     ),
     Line(
         "F17", "carrick-tests", "faults",
-        ("paused::an_old_primary_that_sleeps_through_a_failover_takes_no_write_once_it_can_hear_and_keeps_its_tail",), 4,
+        ("paused::an_old_primary_that_sleeps_through_a_failover_takes_no_write_once_it_can_hear_and_keeps_its_tail",), 8,
         "the old primary is stopped across a failover and wakes with its clients there", limit_s=1800,
         needs=("programs", "clients"),
     ),
@@ -113,5 +118,17 @@ LINES = [
     Line(
         "F28", "carrick-wire", "codec", ("lengths::every_length_is_lied_about",), 500_000,
         "one lie about one length of one message of one version, 20,000 for one body of each, then of others",
+    ),
+    Line(
+        "F30", "carrick-rpc", "storm", ("abusers::abuse_of_every_kind_hurts_nobody_else_and_leaves_nothing_behind",), 2_400,
+        "one abuse of HTTP/2, gRPC or a link's messages, of sixty kinds in turn, beside a link that goes on",
+    ),
+    Line(
+        "F31", "carrick-rpc", "storm", ("guests::bad_guests_by_the_thousand_are_counted_and_hurt_nobody_else",), 10_000,
+        "one bad handshake, of twenty kinds in turn, beside a link that goes on",
+    ),
+    Line(
+        "F36", "carrick-rpc", "rpc", ("rotation::certificates_and_their_ca_change_under_load_and_nothing_is_lost",), 100,
+        "certificates, or their authority, are exchanged under load",
     ),
 ]

@@ -30,8 +30,8 @@ use crate::systemd;
 /// For requests under way, once told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// For the catalog: its log holds 16 MiB at most, which a slow disk reads in a second.
-const OPEN_MAX: Duration = Duration::from_secs(30);
+/// For the catalog: its log holds 16 MiB at most, which a disk that is not slow beyond use reads in seconds.
+const OPEN_MAX: Duration = Duration::from_secs(20);
 
 /// A failover's decision, its markers and the catalog's own files.
 const RESERVE_BYTES: u64 = 16 << 20;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use carrick_tests::{
-    Chance, Node, Pki, Python, Site, Talk, Telling, carrick, cases, deadline, hold, kept, put, until,
+    Chance, Node, Pki, Python, Site, Talk, Telling, carrick, carrick_status, cases, deadline, hold, kept,
+    put, until,
 };
 use serde_json::Value;
 
@@ -114,11 +115,17 @@ impl Mirroring<'_> {
         let ends = |logs: &[Value]| logs.iter().map(|it| it["end"].clone()).collect::<Vec<_>>();
         let whole = deadline("the mirror to be whole, or somebody to say why not", SOON, || {
             let mirror = carrick(&self.north, &["mirror", "list"])[0].clone();
-            // It waits for its source to be mended: then its lag is not known, and the log says why.
+            // It waits for its source to be mended: the lists say so and why, and its lag is not known.
             let unknown =
                 mirror["partitions"].as_array().unwrap().iter().any(|it| it["lag_offsets"].is_null());
-            let waits = unknown && self.north.log().contains("why=\"LOG_CORRUPT");
-            let loud = mirror["state"] == "FAILED" && mirror["reason"] != "" || waits;
+            let reason = mirror["reason"].as_str().unwrap();
+            let waits = unknown && reason.starts_with("SOURCE_DAMAGED: ") && reason.contains("LOG_CORRUPT");
+            let loud = mirror["state"] == "FAILED" && !reason.is_empty() || waits;
+            if loud {
+                let (well, status) = carrick_status(&self.north);
+                let blocked = &status["links"][0]["blocked"][0];
+                assert!(!well && blocked["topic"] == "own" && blocked["code"] != "", "{status:#}");
+            }
             let whole = mirror["state"] == "ACTIVE" && ends(&own(self.source)) == ends(&own(&self.north));
             (loud || whole).then_some(whole)
         });
