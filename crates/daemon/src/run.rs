@@ -13,6 +13,7 @@ use carrick_serve::{Drain, HttpListener};
 use carrick_store::{RocksStore, StoreBudget};
 use carrick_sys::{Disk, RealClock, RealDisk, RealEntropy, RealSpawn, Sys};
 use carrick_watch::{Eyes, Port};
+use futures::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -126,7 +127,19 @@ async fn node(settings: Settings, eyes: Arc<Eyes>, others: Others) -> anyhow::Re
         on_boot_without_peer: settings.on_boot_without_peer,
         reserve_bytes: RESERVE_BYTES,
     };
-    let node = Node::open(&sys, dir, store, links.dialer(), node_settings).await?;
+    let (opening, dialer) = (sys.clone(), links.dialer());
+    let opening = tokio::spawn(async move { Node::open(&opening, dir, store, dialer, node_settings).await });
+    let node = {
+        let (opened, stopped) = (opening.fuse(), stop.wait().fuse());
+        futures::pin_mut!(opened, stopped);
+        futures::select_biased! {
+            () = stopped => {
+                info!("stopped before the node was open");
+                return Ok(());
+            }
+            opened = opened => opened??,
+        }
+    };
     let (stopping, stopped) = watch::channel(false);
 
     let drain = Drain::default();

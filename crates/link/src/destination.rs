@@ -22,7 +22,7 @@ use crate::engine::Identity;
 use crate::envelope::{End, send};
 use crate::event::{Event, EventError, LinkView, Mirror, What};
 use crate::hello::{self, CREDIT_BYTES, SUBSCRIPTION_CREDIT_BYTES};
-use crate::ports::{Inbox, LedgerError, Ports};
+use crate::ports::{DIALLED_WAITING_MAX, Inbox, LedgerError, Ports};
 use crate::retry::Retry;
 use crate::source::SILENCE_MAX;
 use crate::status::{LinkState, Observed};
@@ -234,7 +234,7 @@ impl Link {
                 .await
                 .map_err(|e| End::Local { code: "UNREACHABLE", message: e.message })?;
             let hello = self.hello(&session, ordinal, wanted);
-            let (outgoing, mut inbox, _) = connection.listen(self.sys());
+            let (outgoing, mut inbox, _) = connection.listen(self.sys(), DIALLED_WAITING_MAX);
             send(&outgoing, Body::Hello(hello)).await?;
             let clock = Arc::clone(&self.sys().clock);
             let answer = clock.timeout(SILENCE_MAX * 2, hello::receive(&mut inbox)).await;

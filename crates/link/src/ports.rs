@@ -229,8 +229,10 @@ pub trait Ledger: Send + Sync + 'static {
     fn append(&self, link: LinkId, expected: u64, event: Bytes) -> BoxFuture<'_, Result<(), LedgerError>>;
 }
 
-/// Held of what a connection brought and nobody has worked on: all that a link's credit lets under way.
-const WAITING_BYTES_MAX: usize = CREDIT_BYTES as usize;
+/// Held of what a dialled connection brought and nobody has worked on: all that a link's credit lets under way.
+pub(crate) const DIALLED_WAITING_MAX: usize = CREDIT_BYTES as usize;
+/// Of a connection that a peer opened: it brings no records.
+pub(crate) const ACCEPTED_WAITING_MAX: usize = 2 << 20;
 
 /// A message, and when it came: whoever works on it may have been held up by a disk.
 #[derive(Debug)]
@@ -252,13 +254,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes what comes off the line as it comes, whatever its reader waits for; as much as there is room for.
-    pub(crate) fn listen(self, sys: &Sys) -> (mpsc::Sender<Bytes>, Inbox, String) {
+    /// Takes what comes off the line as it comes, whatever its reader waits for; at most `waiting_max` bytes.
+    pub(crate) fn listen(self, sys: &Sys, waiting_max: usize) -> (mpsc::Sender<Bytes>, Inbox, String) {
         let Self { outgoing, mut incoming, peer } = self;
         let (taken, inbox) = mpsc::unbounded_channel();
         let clock = Arc::clone(&sys.clock);
         let listening = async move {
-            let room = Budget::new(WAITING_BYTES_MAX);
+            let room = Budget::new(waiting_max);
             loop {
                 let next = async {
                     let bytes = incoming.recv().await?;

@@ -25,7 +25,9 @@ use crate::engine::Identity;
 use crate::envelope::{End, decode, encode, id, protocol, send};
 use crate::glob;
 use crate::hello::{self, CONNECTIONS_MAX, Peer};
-use crate::ports::{Arrived, Connection, Inbox, Opened, Source, SourcePartition, SourceTopic};
+use crate::ports::{
+    ACCEPTED_WAITING_MAX, Arrived, Connection, Inbox, Opened, Source, SourcePartition, SourceTopic,
+};
 use subscription::{Flight, Subscription};
 
 /// For the first message of a connection.
@@ -124,7 +126,7 @@ impl Host {
     /// Runs a connection that a destination opened, to its end.
     pub(crate) async fn accept(self: Arc<Self>, connection: Connection) {
         let clock = Arc::clone(&self.sys.clock);
-        let (outgoing, inbox, address) = connection.listen(&self.sys);
+        let (outgoing, inbox, address) = connection.listen(&self.sys, ACCEPTED_WAITING_MAX);
         let mut connection = Accepted { outgoing, inbox, address };
         let hello = match clock.timeout(HELLO_MAX, hello::receive(&mut connection.inbox)).await {
             Ok(Ok(hello)) => hello,
