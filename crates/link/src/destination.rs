@@ -8,9 +8,9 @@ mod subscriptions;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carrick_proto::PROTOCOL;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{Description, Hello, Role};
+use carrick_proto::{Encoded, PROTOCOL};
 use carrick_sys::Sys;
 use carrick_types::{Known, MirrorState, TopicId};
 use futures::{FutureExt as _, select_biased};
@@ -217,7 +217,7 @@ impl Link {
     }
 
     /// Dials the session's connections, one after the other.
-    async fn connect(&self) -> Result<(Vec<(mpsc::Sender<Bytes>, Inbox)>, String), End> {
+    async fn connect(&self) -> Result<(Vec<(mpsc::Sender<Encoded>, Inbox)>, String), End> {
         let session = self.sys().entropy.bytes16();
         let (peer, name, connections) = {
             let view = self.view.lock();

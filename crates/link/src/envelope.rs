@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{Envelope, Refusal};
+pub(crate) use carrick_proto::{Encoded, encode};
 use carrick_types::Offset;
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -33,11 +34,7 @@ pub(crate) fn protocol(what: impl Into<String>) -> End {
     End::Protocol { what: what.into() }
 }
 
-pub(crate) fn encode(body: Body) -> Bytes {
-    Envelope { body: Some(body) }.encode_to_vec().into()
-}
-
-pub(crate) async fn send(to: &mpsc::Sender<Bytes>, body: Body) -> Result<(), End> {
+pub(crate) async fn send(to: &mpsc::Sender<Encoded>, body: Body) -> Result<(), End> {
     to.send(encode(body)).await.map_err(|_| End::Lost)
 }
 

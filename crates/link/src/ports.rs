@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carrick_proto::Encoded;
 use carrick_record::Batch;
 use carrick_sys::{Budget, Claim, Mono, Sys, Wake};
 use carrick_types::{
@@ -247,7 +248,7 @@ pub(crate) type Inbox = mpsc::UnboundedReceiver<Arrived>;
 /// One ordered pair of streams of encoded Envelopes to a peer. Dropping an end cuts it; both ends see a cut as the end of
 /// `incoming`.
 pub struct Connection {
-    pub outgoing: mpsc::Sender<Bytes>,
+    pub outgoing: mpsc::Sender<Encoded>,
     pub incoming: mpsc::Receiver<Bytes>,
     /// For logs.
     pub peer: String,
@@ -255,7 +256,7 @@ pub struct Connection {
 
 impl Connection {
     /// Takes what comes off the line as it comes, whatever its reader waits for; at most `waiting_max` bytes.
-    pub(crate) fn listen(self, sys: &Sys, waiting_max: usize) -> (mpsc::Sender<Bytes>, Inbox, String) {
+    pub(crate) fn listen(self, sys: &Sys, waiting_max: usize) -> (mpsc::Sender<Encoded>, Inbox, String) {
         let Self { outgoing, mut incoming, peer } = self;
         let (taken, inbox) = mpsc::unbounded_channel();
         let clock = Arc::clone(&sys.clock);

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carrick_proto::PROTOCOL;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{
     self, Consumed, Describe, Description, Ended, Heartbeat, Hello, Lagging, Role, Topic,
 };
+use carrick_proto::{Encoded, PROTOCOL};
 use carrick_sys::{Budget, Mono, Sys, Task};
 use carrick_types::{Generation, LineageId, LinkId, Partition, TopicId};
 use futures::{FutureExt as _, pin_mut, select_biased};
@@ -50,14 +50,14 @@ pub(crate) struct Sessions {
 struct Live {
     session: [u8; 16],
     /// Further connections of the session.
-    attach: mpsc::Sender<(u32, mpsc::Sender<Bytes>)>,
+    attach: mpsc::Sender<(u32, mpsc::Sender<Encoded>)>,
     /// Told to end; closes when it has.
     replace: watch::Sender<bool>,
 }
 
 /// A connection that a peer opened.
 struct Accepted {
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: mpsc::Sender<Encoded>,
     inbox: Inbox,
     /// For logs.
     address: String,
@@ -74,7 +74,7 @@ pub(crate) struct Host {
 pub(crate) struct Shared {
     pub sys: Sys,
     /// By ordinal; the first carries control.
-    pub outgoing: Vec<mpsc::Sender<Bytes>>,
+    pub outgoing: Vec<mpsc::Sender<Encoded>>,
     pub credit: Budget,
     pub subscription_credit_bytes: usize,
     /// The number of the last Data or Change.
@@ -117,7 +117,7 @@ impl Shared {
         lagging.collect()
     }
 
-    pub(crate) fn control(&self) -> Option<&mpsc::Sender<Bytes>> {
+    pub(crate) fn control(&self) -> Option<&mpsc::Sender<Encoded>> {
         self.outgoing.first()
     }
 }
@@ -224,7 +224,7 @@ impl Host {
         &self,
         connection: Accepted,
         peer: &Peer,
-        attached: mpsc::Receiver<(u32, mpsc::Sender<Bytes>)>,
+        attached: mpsc::Receiver<(u32, mpsc::Sender<Encoded>)>,
         mut replaced: watch::Receiver<bool>,
     ) -> Result<(), End> {
         let Accepted { outgoing, mut inbox, .. } = connection;
@@ -293,10 +293,10 @@ impl Host {
     /// All connections of the session, by ordinal.
     async fn gather(
         &self,
-        first: mpsc::Sender<Bytes>,
+        first: mpsc::Sender<Encoded>,
         count: u32,
-        attached: &mut mpsc::Receiver<(u32, mpsc::Sender<Bytes>)>,
-    ) -> Result<Vec<mpsc::Sender<Bytes>>, End> {
+        attached: &mut mpsc::Receiver<(u32, mpsc::Sender<Encoded>)>,
+    ) -> Result<Vec<mpsc::Sender<Encoded>>, End> {
         let mut by_ordinal = BTreeMap::from([(0, first)]);
         while by_ordinal.len() < count as usize {
             let (ordinal, outgoing) = attached.recv().await.ok_or(End::Lost)?;

@@ -135,7 +135,7 @@ async fn by_link(messages: Messages, tls: Tls) -> anyhow::Result<Spent> {
     let (count, sum) = (messages.count, messages.sum);
     let sending = tokio::spawn(async move {
         for message in messages.each() {
-            if outgoing.send(message).await.is_err() {
+            if outgoing.send(message.into()).await.is_err() {
                 break;
             }
         }

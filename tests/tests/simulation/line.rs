@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carrick_link::{Connection, DialError, Dialer, Engine};
+use carrick_proto::Encoded;
 use carrick_sim::{SimDisk, SimEntropy};
 use carrick_sys::Entropy;
 use futures::future::BoxFuture;
@@ -168,8 +169,8 @@ fn direction(
     net: &Arc<Net>,
     broken: &Arc<watch::Sender<bool>>,
     [(sender_name, from), (receiver_name, to)]: [(String, Arc<SimDisk>); 2],
-) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
-    let (sender, mut taken) = mpsc::channel::<Bytes>(IN_FLIGHT);
+) -> (mpsc::Sender<Encoded>, mpsc::Receiver<Bytes>) {
+    let (sender, mut taken) = mpsc::channel::<Encoded>(IN_FLIGHT);
     let (given, receiver) = mpsc::channel(IN_FLIGHT);
     let (net, broken) = (Arc::clone(net), Arc::clone(broken));
     let mut cuts = net.cuts.subscribe();
@@ -186,7 +187,7 @@ fn direction(
                     return;
                 }
                 due = due.max(Instant::now() + net.delay());
-                if flying.send((due, message)).await.is_err() {
+                if flying.send((due, message.whole())).await.is_err() {
                     return;
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carrick_proto::Encoded;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{
     Ack, Consumed, Credit, Describe, Description, Durable, Ended, FollowGroups, Heartbeat, Opened, Standing,
@@ -33,7 +34,7 @@ const BURST: usize = 32;
 
 pub(crate) struct Session<'a> {
     link: &'a Link,
-    control: mpsc::Sender<Bytes>,
+    control: mpsc::Sender<Encoded>,
     subscriptions: BTreeMap<u32, Subscription>,
     /// By mirror and partition.
     numbers: BTreeMap<(TopicId, Partition), u32>,
@@ -61,7 +62,7 @@ enum Happened {
 impl<'a> Session<'a> {
     pub(crate) async fn run(
         link: &'a Link,
-        connections: Vec<(mpsc::Sender<Bytes>, Inbox)>,
+        connections: Vec<(mpsc::Sender<Encoded>, Inbox)>,
         inbox: &mut mpsc::Receiver<Command>,
     ) -> Result<(), End> {
         let control = connections.first().map(|it| it.0.clone()).ok_or(End::Lost)?;
@@ -471,7 +472,7 @@ impl<'a> Session<'a> {
 }
 
 /// Says that this side lives, whatever its session waits for.
-async fn beat(control: mpsc::Sender<Bytes>, clock: Arc<dyn Clock>) {
+async fn beat(control: mpsc::Sender<Encoded>, clock: Arc<dyn Clock>) {
     loop {
         clock.sleep(BEAT).await;
         let beat = Heartbeat { clock_ms: clock.wall().0, ..Heartbeat::default() };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use carrick_proto::Encoded;
 use carrick_proto::v1::envelope::Body;
 use carrick_proto::v1::{Change, Data, Ended, Mark, Moved, Subscribe, Subscribed};
 use carrick_record::Batch;
@@ -201,7 +201,7 @@ impl Sender {
         }
     }
 
-    fn data_connection(&self) -> Result<&mpsc::Sender<Bytes>, End> {
+    fn data_connection(&self) -> Result<&mpsc::Sender<Encoded>, End> {
         let count = self.shared.outgoing.len().max(1);
         self.shared.outgoing.get(self.number as usize % count).ok_or(End::Lost)
     }
@@ -289,7 +289,7 @@ impl Sender {
     /// Sends what stands at `next`; None if nothing does.
     async fn send_frame(
         &self,
-        data: &mpsc::Sender<Bytes>,
+        data: &mpsc::Sender<Encoded>,
         next: Offset,
         sequence: u64,
         sent: &mut u64,
@@ -331,7 +331,7 @@ impl Sender {
         Ok(Some(after))
     }
 
-    async fn send_change(&self, data: &mpsc::Sender<Bytes>, offsets: &Offsets) -> Result<(), End> {
+    async fn send_change(&self, data: &mpsc::Sender<Encoded>, offsets: &Offsets) -> Result<(), End> {
         let moved = Moved {
             subscription: self.number,
             attempt: self.attempt,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carrick_proto::Encoded;
 use carrick_tls::Role;
 use futures::future::{Either, poll_fn, select};
 use futures::{FutureExt as _, pin_mut, select_biased};
@@ -27,7 +28,7 @@ pub const GRACE: Duration = Duration::from_secs(1);
 pub struct Connection {
     /// Waits when the peer is slow; fails once the connection has ended. At most
     /// [`MESSAGE_BYTES_MAX`](super::MESSAGE_BYTES_MAX) a message.
-    pub outgoing: mpsc::Sender<Bytes>,
+    pub outgoing: mpsc::Sender<Encoded>,
     /// None once the connection has ended; what arrived before is still handed out.
     pub incoming: mpsc::Receiver<Bytes>,
     pub peer: PeerIdentity,

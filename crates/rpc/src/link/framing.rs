@@ -2,6 +2,7 @@
 
 use bytes::buf::Chain;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use carrick_proto::Encoded;
 
 /// Of one message, either way: the largest part of a batch, and what is said of it.
 pub const MESSAGE_BYTES_MAX: usize = (1 << 20) + (64 << 10);
@@ -19,15 +20,19 @@ pub(crate) enum BadMessage {
     Flag { flag: u8 },
 }
 
-/// A message as it goes out, its bytes not copied.
-pub(crate) fn frame(message: Bytes) -> Result<Chain<Bytes, Bytes>, BadMessage> {
+/// A message as it goes out, its last piece not copied.
+pub(crate) fn frame(message: Encoded) -> Result<Chain<Bytes, Bytes>, BadMessage> {
     let length = message.len();
     let told = u32::try_from(length).ok().filter(|_| length <= MESSAGE_BYTES_MAX);
     let told = told.ok_or(BadMessage::TooLarge { length })?;
-    let mut head = BytesMut::with_capacity(HEAD);
+    let Encoded { head: first, tail } = message;
+    // What is said of records is short; a message of one piece is the last.
+    let (first, tail) = if tail.is_empty() { (tail, first) } else { (first, tail) };
+    let mut head = BytesMut::with_capacity(HEAD + first.len());
     head.put_u8(0);
     head.put_u32(told);
-    Ok(head.freeze().chain(message))
+    head.put(first);
+    Ok(head.freeze().chain(tail))
 }
 
 /// Makes messages of what arrives. Memory grows with what has arrived, whatever a length says.
@@ -93,10 +98,20 @@ impl Messages {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_is_in_two_pieces_goes_out_as_one() {
+        let whole = frame(Bytes::from_static(b"head and tail").into()).unwrap();
+        let parted = Encoded { head: Bytes::from_static(b"head and "), tail: Bytes::from_static(b"tail") };
+        let (mut one, mut two) = (BytesMut::new(), BytesMut::new());
+        one.put(whole);
+        two.put(frame(parted).unwrap());
+        assert_eq!(one, two);
+    }
+
     fn wire(messages: &[Bytes]) -> Bytes {
         let mut all = BytesMut::new();
         for message in messages {
-            all.put(frame(message.clone()).unwrap());
+            all.put(frame(message.clone().into()).unwrap());
         }
         all.freeze()
     }
@@ -137,7 +152,7 @@ mod tests {
         let mut large = vec![0];
         large.extend_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
         assert_eq!(read([large.into()]).unwrap_err(), BadMessage::TooLarge { length });
-        assert_eq!(frame(Bytes::from(vec![0; length])).unwrap_err(), BadMessage::TooLarge { length });
+        assert_eq!(frame(vec![0; length].into()).unwrap_err(), BadMessage::TooLarge { length });
         assert_eq!(read([Bytes::from_static(&[1, 0, 0, 0, 0])]).unwrap_err(), BadMessage::Flag { flag: 1 });
     }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use bytes::buf::Chain;
+use carrick_proto::Encoded;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ pub(crate) enum Outgoing {
 
 /// A session's messages.
 pub(crate) struct Queue {
-    messages: mpsc::Receiver<Bytes>,
+    messages: mpsc::Receiver<Encoded>,
     ending: Ending,
     /// None once told.
     told: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -40,7 +41,7 @@ pub(crate) enum Trailers {
 }
 
 impl Queue {
-    pub(crate) fn new(messages: mpsc::Receiver<Bytes>, ending: Ending, trailers: Trailers) -> Self {
+    pub(crate) fn new(messages: mpsc::Receiver<Encoded>, ending: Ending, trailers: Trailers) -> Self {
         let told = ending.clone();
         let told: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move { told.told().await });
         Self { messages, ending, told: Some(told), trailers, done: false }

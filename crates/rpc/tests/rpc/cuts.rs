@@ -105,7 +105,7 @@ async fn exchange(connection: Connection) -> (usize, Option<Connection>) {
     let Connection { outgoing, mut incoming, peer } = connection;
     let sending = async {
         for n in 0..SIZES.len() {
-            if outgoing.send(message(n)).await.is_err() {
+            if outgoing.send(message(n).into()).await.is_err() {
                 return;
             }
         }
@@ -255,10 +255,10 @@ fn a_cut_at_any_byte_ends_a_session_cleanly_and_the_next_one_works() {
 }
 
 /// The largest messages, sent until nothing is taken for a minute; how many were.
-async fn fill(outgoing: &mpsc::Sender<Bytes>) -> usize {
+async fn fill(outgoing: &mpsc::Sender<carrick_proto::Encoded>) -> usize {
     let large = Bytes::from(vec![7; MESSAGE_BYTES_MAX]);
     let mut taken = 0;
-    while let Ok(Ok(())) = timeout(Duration::from_secs(60), outgoing.send(large.clone())).await {
+    while let Ok(Ok(())) = timeout(Duration::from_secs(60), outgoing.send(large.clone().into())).await {
         taken += 1;
     }
     taken

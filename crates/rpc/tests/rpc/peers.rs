@@ -47,7 +47,7 @@ impl Node {
     async fn dial(&mut self, tls: &Tls, hello: Hello) -> carrick_rpc::Connection {
         let (dialled, accepted, _) = self.site.join(tls).await;
         self.engine.accept(converted(accepted));
-        dialled.outgoing.send(encode(Body::Hello(hello))).await.unwrap();
+        dialled.outgoing.send(encode(Body::Hello(hello)).into()).await.unwrap();
         dialled
     }
 
@@ -148,7 +148,7 @@ fn a_source_of_another_version_is_told_to_the_operator_and_taken_once_it_was_upg
                     assert!(matches!(next(&mut accepted.incoming).await, Some(Body::Hello(_))));
                     let (protocol_min, protocol_max) = version;
                     let said = Hello { protocol_min, protocol_max, ..hello(Role::Source, 1) };
-                    accepted.outgoing.send(encode(Body::Hello(said))).await.unwrap();
+                    accepted.outgoing.send(encode(Body::Hello(said)).into()).await.unwrap();
                     Some(accepted)
                 }
             };
@@ -187,7 +187,7 @@ async fn subscribed(node: &Node, peer: &mut carrick_rpc::Connection) {
         last_epoch: -1,
         ..Subscribe::default()
     };
-    peer.outgoing.send(encode(Body::Subscribe(asked))).await.unwrap();
+    peer.outgoing.send(encode(Body::Subscribe(asked)).into()).await.unwrap();
     assert!(matches!(node.answer(peer).await, Some(Body::Subscribed(_))));
     assert!(matches!(node.answer(peer).await, Some(Body::Data(data)) if data.records.len() == RECORDS));
 }
@@ -220,7 +220,7 @@ fn a_second_session_of_a_link_begins_once_the_attempts_of_the_first_have_ended()
         // The last one works on.
         let last = older.as_mut().unwrap();
         let asked = Describe { request: 5, names: vec!["none".into()], glob: String::new() };
-        last.outgoing.send(encode(Body::Describe(asked))).await.unwrap();
+        last.outgoing.send(encode(Body::Describe(asked)).into()).await.unwrap();
         loop {
             match node.answer(last).await {
                 Some(Body::Data(_)) => {}

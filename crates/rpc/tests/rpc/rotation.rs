@@ -104,7 +104,7 @@ impl Place {
 
 async fn echo(mut connection: Connection) {
     while let Some(message) = connection.incoming.recv().await {
-        if connection.outgoing.send(message).await.is_err() {
+        if connection.outgoing.send(message.into()).await.is_err() {
             return;
         }
     }
@@ -116,7 +116,7 @@ async fn talk(connection: Connection, count: u64, done: &AtomicBool) -> u64 {
     let mut said = 0;
     while said < count && !done.load(Ordering::Relaxed) {
         let number = Bytes::copy_from_slice(&said.to_be_bytes());
-        outgoing.send(number.clone()).await.expect("a session was cut");
+        outgoing.send(number.clone().into()).await.expect("a session was cut");
         assert_eq!(soon(incoming.recv()).await.expect("a session was cut"), number);
         said += 1;
     }

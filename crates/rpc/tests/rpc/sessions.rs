@@ -22,7 +22,7 @@ async fn joined() -> (Port, Connection, Connection) {
 /// Sends back what comes until nothing comes.
 async fn echo(mut connection: Connection) {
     while let Some(message) = connection.incoming.recv().await {
-        if connection.outgoing.send(message).await.is_err() {
+        if connection.outgoing.send(message.into()).await.is_err() {
             return;
         }
     }
@@ -48,7 +48,7 @@ async fn a_thousand_messages_come_back_whole_and_in_order() {
     let outgoing = dialled.outgoing.clone();
     tokio::spawn(async move {
         for at in 0..1_000 {
-            outgoing.send(message(at, size(at))).await.unwrap();
+            outgoing.send(message(at, size(at)).into()).await.unwrap();
         }
     });
     for at in 0..1_000 {
@@ -99,7 +99,7 @@ async fn what_was_sent_before_the_end_arrives() {
         let (_port, dialled, accepted) = joined().await;
         let (dropped, mut kept) = if dialler { (dialled, accepted) } else { (accepted, dialled) };
         for at in 0..10 {
-            dropped.outgoing.send(message(at, 100_000)).await.unwrap();
+            dropped.outgoing.send(message(at, 100_000).into()).await.unwrap();
         }
         drop(dropped);
         for at in 0..10 {
@@ -117,7 +117,7 @@ async fn what_was_sent_before_the_end_arrives() {
 async fn what_arrived_before_a_slow_reader_looked_is_not_lost_at_the_end() {
     let (_port, mut dialled, accepted) = joined().await;
     for at in 0..30 {
-        accepted.outgoing.send(message(at, 1_000)).await.unwrap();
+        accepted.outgoing.send(message(at, 1_000).into()).await.unwrap();
     }
     drop(accepted);
     // The transport is gone long before.
@@ -141,7 +141,9 @@ async fn a_reader_that_does_not_read_holds_the_sender_back() {
     let (_port, dialled, mut accepted) = joined().await;
     let size = 256 << 10;
     let mut sent = 0;
-    while let Ok(taken) = timeout(Duration::from_secs(1), dialled.outgoing.send(message(sent, size))).await {
+    while let Ok(taken) =
+        timeout(Duration::from_secs(1), dialled.outgoing.send(message(sent, size).into())).await
+    {
         taken.unwrap();
         sent += 1;
     }
@@ -161,7 +163,7 @@ async fn a_reader_that_does_not_read_holds_the_sender_back() {
 async fn an_end_is_not_held_up_by_a_reader_that_does_not_read() {
     for reader_goes in [true, false] {
         let (_port, dialled, mut accepted) = joined().await;
-        let full = async { while dialled.outgoing.send(message(0, 256 << 10)).await.is_ok() {} };
+        let full = async { while dialled.outgoing.send(message(0, 256 << 10).into()).await.is_ok() {} };
         assert!(timeout(Duration::from_secs(1), full).await.is_err(), "the pipe is full");
         if reader_goes {
             drop(accepted);
@@ -206,7 +208,7 @@ async fn a_slow_line_that_is_full_is_not_taken_for_a_silent_one() {
     line.turn(Weather::Slow(1_000_000));
     let pushing = async {
         let mut at = 0;
-        while dialled.outgoing.send(message(at, 256 << 10)).await.is_ok() {
+        while dialled.outgoing.send(message(at, 256 << 10).into()).await.is_ok() {
             at += 1;
         }
     };

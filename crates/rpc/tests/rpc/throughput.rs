@@ -19,7 +19,7 @@ async fn a_quarter_of_a_gigabyte_passes_without_stalls() {
         let begun = Instant::now();
         tokio::spawn(async move {
             for _ in 0..TOTAL / size {
-                dialled.outgoing.send(message.clone()).await.unwrap();
+                dialled.outgoing.send(message.clone().into()).await.unwrap();
             }
             dialled.outgoing.closed().await;
         });

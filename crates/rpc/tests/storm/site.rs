@@ -190,7 +190,7 @@ impl Good {
 
 async fn echo(mut connection: Connection) {
     while let Some(message) = connection.incoming.recv().await {
-        if connection.outgoing.send(message).await.is_err() {
+        if connection.outgoing.send(message.into()).await.is_err() {
             return;
         }
     }

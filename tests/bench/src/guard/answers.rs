@@ -19,15 +19,15 @@ pub async fn ask_twice(line: &mut Line) -> anyhow::Result<f64> {
     let message = Bytes::from_static(&[7; 100]);
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        line.near.outgoing.send(message.clone()).await?;
+        line.near.outgoing.send(message.clone().into()).await?;
         tokio::time::sleep(APART).await;
         let begun = Instant::now();
-        line.near.outgoing.send(message.clone()).await?;
+        line.near.outgoing.send(message.clone().into()).await?;
         let lost = "the link's connection was lost";
         let answered = async {
             line.far.incoming.recv().await.context(lost)?;
             let second = line.far.incoming.recv().await.context(lost)?;
-            line.far.outgoing.send(second).await?;
+            line.far.outgoing.send(second.into()).await?;
             line.near.incoming.recv().await.context(lost)
         };
         timeout(PATIENCE, answered).await.context("small messages stall")??;
