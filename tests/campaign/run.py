@@ -246,7 +246,8 @@ class Chunk:
 
     def broke(self, words: str, said: str) -> None:
         self.failed += 1
-        self.notes.append(" ".join(words.split())[:WORDS_MAX])
+        # Kept for others: no place of this machine.
+        self.notes.append(" ".join(words.replace(f"{ROOT}/", "").split())[:WORDS_MAX])
         kept = target() / "campaign" / f"{self.line.name.replace('/', '-')}-{self.next}.txt"
         kept.write_text(said)
         say(f"{self.line.name}: {self.notes[-1]} (all it said: {kept})")

@@ -11,7 +11,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use carrick_tests::{Load, Node, Pair, Python, Site, Small, assert_equal, carrick, carrick_status};
+use carrick_tests::{
+    Load, Node, Pair, Python, Ring, Site, Small, assert_equal, carrick, carrick_status, ring, skip,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const TOPIC: &str = "orders";
@@ -68,6 +70,9 @@ fn ask(pair: &Pair, site: &Site, node: &Node, disk: &Small) -> Worst {
 }
 
 fn is_stuck(side: impl Fn(&Pair) -> &Site) {
+    if ring() == Ring::Quick {
+        return skip("a disk that is stuck for five seconds is for CARRICK_RING=full");
+    }
     let Some(python) = Python::plain() else { return };
     let pair = Pair::new();
     let site = side(&pair);
