@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn the_transport_reaches_a_quarter_of_a_raw_copy_of_its_messages() {
         let pki = Pki::new();
-        let pairs = compare(&files(&pki), 256 << 20, 3).unwrap();
+        let pairs = compare(&files(&pki), 96 << 20, 3).unwrap();
         let shares: Vec<f64> = pairs.iter().map(Pair::share).collect();
         println!("shares of a raw copy's rate: {shares:.2?}");
         assert!(shares.iter().any(|it| *it >= NO_GO), "{shares:.2?}");
