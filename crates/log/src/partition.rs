@@ -152,6 +152,10 @@ pub(crate) struct Inner {
     /// The active segment, if it has un-synced writes.
     pub active_dirty: Option<Arc<dyn Durable>>,
     pub queued: bool,
+    /// A sync of what it handed in is under way.
+    pub syncing: bool,
+    /// Somebody waits for that, whatever the offsets do.
+    pub flushing: bool,
     pub saving: Saving,
     pub this: Weak<Partition>,
 }
@@ -185,6 +189,8 @@ impl Inner {
             dirty: Vec::new(),
             active_dirty: None,
             queued: false,
+            syncing: false,
+            flushing: false,
             saving: Saving::default(),
             this: Weak::new(),
         }
@@ -411,8 +417,34 @@ impl Partition {
         }
     }
 
+    /// Returns once all that was written here is durable, names too, which no offset speaks of.
+    pub(crate) async fn flushed(&self) -> Result<(), WaitError> {
+        let wake = Wake::new();
+        loop {
+            {
+                let mut inner = self.inner.lock();
+                if !inner.queued && !inner.syncing {
+                    return Ok(());
+                }
+                if let Some(what) = self.shared.halted() {
+                    return Err(WaitError::Halted { what });
+                }
+                if inner.role == Role::Gone {
+                    return Err(WaitError::Gone);
+                }
+                inner.flushing = true;
+                inner.waiters.register(&wake);
+            }
+            wake.woken().await;
+        }
+    }
+
     pub(crate) fn set_durable(&self, end: Offset) {
         let mut inner = self.inner.lock();
+        inner.syncing = false;
+        if std::mem::take(&mut inner.flushing) {
+            inner.waiters.wake_all();
+        }
         inner.durable = inner.durable.max(end.min(inner.end));
         self.moved(&mut inner);
         self.begin_where_source_does(&mut inner);

@@ -286,7 +286,11 @@ impl LogStore {
                 continue;
             }
             let end = partition.offsets().log_end.at();
-            match partition.durable(end).await {
+            let flushed = match partition.durable(end).await {
+                Ok(()) => partition.flushed().await,
+                other => other,
+            };
+            match flushed {
                 Ok(()) | Err(crate::WaitError::Gone) => {}
                 Err(halted) => return Err(halted),
             }

@@ -48,3 +48,13 @@ fn an_empty_mirror_knows_where_it_begins_after_a_crash() {
 fn a_segment_that_was_begun_a_moment_before_a_crash_survives_a_power_cut_by_its_name() {
     hold(&[18_246]);
 }
+
+#[test]
+fn a_clean_end_waits_for_the_names_of_what_was_written_again() {
+    hold(&[36_884]);
+}
+
+#[test]
+fn a_start_after_a_failed_sync_on_a_full_disk_needs_no_other() {
+    hold(&[5_867]);
+}

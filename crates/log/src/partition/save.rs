@@ -89,7 +89,7 @@ impl Partition {
         let turn = due.then(|| self.files.lock());
         let written = turn.as_ref().map(|_| self.write_entries());
         let mut inner = self.lock();
-        inner.queued = false;
+        (inner.queued, inner.syncing) = (false, true);
         let snapshot = match written {
             Some(Ok(entries)) if self.is_checkpoint_due(&inner) => self.snapshot(&mut inner, entries),
             Some(Err(failed)) => {
