@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use carrick_sys::{Disk, Durable, File, Opening, Waiters, Wake};
+use carrick_sys::{Disk, Durable, File, Opening, Spawn, Waiters, Wake};
+use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 pub(crate) struct Halting {
     disk: Arc<dyn Disk>,
+    spawn: Arc<dyn Spawn>,
     failed: Arc<Mutex<Failed>>,
 }
 
@@ -22,8 +24,8 @@ struct Failed {
 }
 
 impl Halting {
-    pub(crate) fn over(disk: Arc<dyn Disk>) -> Arc<Self> {
-        Arc::new(Self { disk, failed: Arc::default() })
+    pub(crate) fn over(disk: Arc<dyn Disk>, spawn: Arc<dyn Spawn>) -> Arc<Self> {
+        Arc::new(Self { disk, spawn, failed: Arc::default() })
     }
 
     /// Returns once a sync has failed, and why.
@@ -92,15 +94,19 @@ impl Disk for Halting {
             return Box::pin(async move { Err(io::Error::other(why)) });
         }
         let syncing = self.disk.sync(what);
-        Box::pin(async move {
+        let (done, waits) = oneshot::channel();
+        // Who waits may give up; that the sync failed must not be lost with him.
+        let syncing = async move {
             let synced = syncing.await;
             if let Err(e) = &synced {
                 let mut failed = failed.lock();
                 failed.why.get_or_insert_with(|| e.to_string());
                 failed.waiters.wake_all();
             }
-            synced
-        })
+            let _ = done.send(synced);
+        };
+        self.spawn.spawn("sync", Box::pin(syncing)).detach();
+        Box::pin(async move { waits.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) })
     }
 
     fn read_cold(&self, file: Arc<dyn File>, len: usize, at: u64) -> BoxFuture<'static, io::Result<Bytes>> {

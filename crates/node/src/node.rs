@@ -84,7 +84,7 @@ impl Node {
         settings: NodeSettings,
         wrap: impl FnOnce(Ports) -> Ports,
     ) -> Result<Self, OpenError> {
-        let halting = Halting::over(Arc::clone(&sys.disk));
+        let halting = Halting::over(Arc::clone(&sys.disk), Arc::clone(&sys.spawn));
         let sys = &Sys { disk: Arc::clone(&halting) as _, ..sys.clone() };
         let catalog = Arc::new(Catalog::open(store, &*sys.entropy)?);
         let cluster = catalog.node().cluster;

@@ -58,3 +58,8 @@ fn a_clean_end_waits_for_the_names_of_what_was_written_again() {
 fn a_start_after_a_failed_sync_on_a_full_disk_needs_no_other() {
     hold(&[5_867]);
 }
+
+#[test]
+fn a_sync_that_fails_after_its_waiter_gave_up_halts_the_node_all_the_same() {
+    hold(&[46_057, 48_010]);
+}
