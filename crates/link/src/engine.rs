@@ -256,13 +256,14 @@ impl Engine {
                 None => (mirror.code.clone(), mirror.message.clone()),
             }
         };
-        let mirrors = view.mirrors.values().map(|mirror| MirrorStatus {
+        let mirrors = view.mirrors.values().map(|mirror| (mirror, said(mirror)));
+        let mirrors = mirrors.map(|(mirror, (code, message))| MirrorStatus {
             topic: mirror.definition.topic,
             name: mirror.definition.name.to_string(),
             link: view.name.clone(),
             state: mirror.state,
-            code: said(mirror).0,
-            message: said(mirror).1,
+            code,
+            message,
             partitions: (0..mirror.definition.partitions)
                 .map(|it| status(mirror.definition.topic, Partition(it)))
                 .collect(),

@@ -78,7 +78,10 @@ impl Shared {
 
     pub(crate) fn mark_failed(&self, failed: &io::Error) {
         let mark = self.sys.disk.open(&self.root.join(SYNC_FAILED), Opening::New);
-        if let Err(e) = mark.and_then(|mark| mark.write_at(&[failed.to_string().as_bytes()], 0)) {
+        // It may be there: of an earlier life, or of another sync that failed at the same time.
+        if let Err(e) = mark.and_then(|mark| mark.write_at(&[failed.to_string().as_bytes()], 0))
+            && e.kind() != io::ErrorKind::AlreadyExists
+        {
             error!(error = %e, "the failed sync could not be marked: restart the machine, not carrickd alone");
         }
     }

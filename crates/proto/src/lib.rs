@@ -7,7 +7,7 @@
 //! **Absent on purpose**: gRPC.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use prost::{Message as _, length_delimiter_len};
+use prost::{Message as _, encode_length_delimiter, length_delimiter_len};
 
 use v1::envelope::Body;
 use v1::{Data, Envelope};
@@ -79,12 +79,8 @@ fn encode_data(mut data: Data) -> Encoded {
 }
 
 fn put_length(to: &mut BytesMut, length: usize) {
-    let mut left = length as u64;
-    while left >= 0x80 {
-        to.put_u8(left as u8 | 0x80);
-        left >>= 7;
-    }
-    to.put_u8(left as u8);
+    // Refused for want of room alone, and it grows.
+    let _ = encode_length_delimiter(length, to);
 }
 
 #[cfg(test)]

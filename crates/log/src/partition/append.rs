@@ -209,6 +209,8 @@ impl Partition {
             if empty {
                 // The next batch may be another one, and begin elsewhere. A start that finds the file passes it over.
                 let _ = self.shared.sys.disk.remove_file(&self.place.dir.join(file_name(handle.base)));
+                // Its room is free once nobody has it open, and there is none to spare.
+                self.shared.handles.forget(|it| std::ptr::eq(it, &raw const *handle));
             }
             let mut inner = self.lock();
             if empty {

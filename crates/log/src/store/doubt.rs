@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use carrick_sys::{Disk, File, Opening};
 use carrick_types::{Offset, Partition, TopicId};
+use tracing::warn;
 
 use crate::checkpoint::crc;
 
@@ -130,14 +131,15 @@ impl SyncNote {
                 Ok((Self { file: Some(file) }, doubts))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                // Its room is taken now, not when the disk is full. If it is full already, the next start tries again.
+                // Its room is taken now, not when the disk is full.
                 let made = disk.open(&path, Opening::New).and_then(|file| {
                     let mut page = Doubts::none().encode();
                     page.resize(BYTES_MAX, 0);
                     file.write_at(&[&page], 0).map(|()| file)
                 });
-                if made.is_err() {
+                if let Err(failed) = &made {
                     let _ = disk.remove_file(&path);
+                    warn!(file = %path.display(), error = %failed, "syncs are not noted until the next start: after a sync that fails then, restart the machine");
                 }
                 Ok((Self { file: made.ok() }, Doubts::none()))
             }
